@@ -1,0 +1,105 @@
+"""Lines of the audit trail, before they are chained and written.
+
+The four names of the original system keep their meaning; severities are the trail's own.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+
+from attrs import field, frozen
+
+from galaxy_core.domain.incident import IncidentSeverity as AuditSeverity
+from galaxy_core.domain.order import EMPTY, JSONObject
+
+__all__ = ["AuditEvent", "AuditQuery", "AuditRecord", "AuditSeverity", "AuditType", "ChainReport"]
+
+
+class AuditType(enum.StrEnum):
+    """Event types that the core writes; adapters may add incidents of their own."""
+
+    ORDER_RECEIVED = "order_received"
+    ORDER_CLAIMED = "order_claimed"
+    ORDER_EXECUTION_STARTED = "order_execution_started"
+    ORDER_EXECUTION_RESUMED = "order_execution_resumed"
+    ORDER_EXECUTED_SUCCESS = "order_executed_success"
+    ORDER_EXECUTED_FAILURE = "order_executed_failure"
+    ORDER_CANCELLED = "order_cancelled"
+    ORDER_EXPIRED = "order_expired"
+    ORDER_DEAD_LETTERED = "order_dead_lettered"
+    ORDER_REFUSED = "order_refused"
+    ORDER_GIVEN_BACK = "order_given_back"
+    ORDER_TAKEN_OVER = "order_taken_over"
+    ORDER_QUARANTINED = "order_quarantined"
+    ORDER_DUPLICATE = "order_duplicate"
+    ORDER_CANCEL_REQUESTED = "order_cancel_requested"
+    ORDER_RETRIED = "order_retried"
+    LEASE_LOST = "lease_lost"
+    PERMISSION_REQUESTED = "permission_requested"
+    QUESTION_ASKED = "question_asked"
+    REQUEST_RESOLVED = "request_resolved"
+    SESSION_STARTED = "session_started"
+    SESSION_REPLACED = "session_replaced"
+    SESSION_RESET = "session_reset"
+    DAEMON_STARTED = "daemon_started"
+    DAEMON_STOPPED = "daemon_stopped"
+
+
+@frozen(kw_only=True)
+class AuditEvent:
+    """One transition, denial, delivery or deed of an operator."""
+
+    timestamp: datetime
+    event_type: str
+    severity: AuditSeverity = AuditSeverity.INFO
+    order_id: str | None = None
+    machine: str | None = None
+    data: JSONObject = field(default=EMPTY)
+    """Further keys of the line; never the order's text in full, never a token."""
+
+
+@frozen(kw_only=True)
+class AuditRecord:
+    """An event as it stands in the trail, with its place in the chain."""
+
+    event: AuditEvent
+    sequence: int | None
+    """1-based number in the chain; None for a line of the original system, which has no chain."""
+    digest: str | None
+    """SHA-256 of the line, in hexadecimal."""
+
+
+@frozen(kw_only=True)
+class AuditQuery:
+    """Which lines are wanted; None is no restriction."""
+
+    limit: int | None = 100
+    """The newest so many, given oldest first."""
+    severity: AuditSeverity | None = None
+    event_type: str | None = None
+    since: datetime | None = None
+    order_id: str | None = None
+
+    def matches(self, event: AuditEvent) -> bool:
+        """Whether the event is one of those wanted, `limit` apart."""
+        return (
+            (self.severity is None or event.severity == self.severity)
+            and (self.event_type is None or event.event_type == self.event_type)
+            and (self.since is None or event.timestamp >= self.since)
+            and (self.order_id is None or event.order_id == self.order_id)
+        )
+
+
+@frozen(kw_only=True)
+class ChainReport:
+    """What a check of the chain found."""
+
+    is_intact: bool
+    lines: int
+    head: str | None
+    """Digest of the newest line: write it down elsewhere, and a cut-off end is found too."""
+    faults: tuple[str, ...] = ()
+    """Each names the file and line, and what is wrong there."""
+    unchained: int = 0
+    """Lines of the original system, which cannot be checked."""

@@ -1,0 +1,108 @@
+"""What people see and say while orders wait, run and end."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeAlias
+
+from attrs import field, frozen
+
+from galaxy_core.domain.ids import OrderId, RequestId
+from galaxy_core.domain.order import Order
+from galaxy_core.domain.response import Ending, Usage
+from galaxy_core.domain.run import (
+    Answer,
+    PermissionRequested,
+    QuestionAsked,
+    RunEvent,
+    Todo,
+)
+from galaxy_core.domain.state import OrderState
+
+
+@frozen(kw_only=True)
+class OrderView:
+    """An order as the catalogue shows it."""
+
+    order: Order
+    state: OrderState
+    attempts: int = 0
+    place: int | None = None
+    """1-based place among the waiting orders of its conversation; None once it is claimed."""
+    waits_until: datetime | None = None
+    """When it may begin, if it waits for a time."""
+    received_at: datetime | None = None
+    ending: Ending | None = None
+    """How it ended; None before it has."""
+
+
+@frozen(kw_only=True)
+class CancelRequested:
+    """A person wants an order to stop."""
+
+    order_id: OrderId
+    at: datetime
+    by: str = ""
+    reason: str = ""
+
+
+@frozen(kw_only=True)
+class AnswerGiven:
+    """A person answers a running order."""
+
+    order_id: OrderId
+    request_id: RequestId
+    answer: Answer
+    at: datetime
+    by: str = ""
+
+
+ControlCommand: TypeAlias = CancelRequested | AnswerGiven
+
+
+@frozen(kw_only=True)
+class ProgressItem:
+    """One event of a running order, numbered from 1 in the order's own feed."""
+
+    number: int
+    at: datetime
+    event: RunEvent
+
+
+@frozen(kw_only=True)
+class Progress:
+    """Where a running order stands: the sum of its events so far."""
+
+    order_id: OrderId
+    started_at: datetime | None = None
+    updated_at: datetime | None = None
+    text: str = ""
+    tool: str | None = None
+    """What it is doing now, in one line; None between tools."""
+    todos: tuple[Todo, ...] = ()
+    steps: int = 0
+    usage: Usage = field(factory=Usage)
+    waiting_for: tuple[PermissionRequested | QuestionAsked, ...] = ()
+    """Requests that nobody has answered yet."""
+    note: str | None = None
+    is_over: bool = False
+
+
+@frozen(kw_only=True)
+class Heartbeat:
+    """What Hermes says of itself, every few seconds."""
+
+    status: str
+    """`running`, `draining` or `stopped`."""
+    machine: str
+    started_at: datetime
+    last_heartbeat_at: datetime
+    orders_processed: int = 0
+    failure_count: int = 0
+    running: tuple[str, ...] = ()
+    session_id: str | None = None
+    last_poll_at: datetime | None = None
+    stopped_at: datetime | None = None
+    pid: int | None = None
+    version: str | None = None
+    dispatcher: str | None = None

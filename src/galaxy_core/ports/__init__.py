@@ -1,0 +1,1 @@
+"""What the core needs from the outside, one port a file; the docstrings are the specification."""

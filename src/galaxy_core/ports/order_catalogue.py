@@ -1,0 +1,61 @@
+"""Port: all orders of a machine, for people."""
+
+from __future__ import annotations
+
+import enum
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
+
+from galaxy_core.domain.ids import OrderId
+from galaxy_core.domain.operations import OrderView
+from galaxy_core.domain.state import OrderState
+
+
+class CancelResult(enum.StrEnum):
+    """What a wish to cancel met."""
+
+    REQUESTED = "requested"
+    """The order waits or runs; whoever claims or holds it will end it as cancelled."""
+    ALREADY_ENDED = "already_ended"
+
+
+class OrderCatalogue(Protocol):
+    """Orders that wait, run and have ended.  Reads never disturb the queue."""
+
+    @abstractmethod
+    async def get(self, order_id: OrderId) -> OrderView | None:
+        """The order as it stands now; None when nobody knows it."""
+
+    @abstractmethod
+    async def list(
+        self,
+        *,
+        states: frozenset[OrderState] | None = None,
+        limit: int | None = 50,
+    ) -> Sequence[OrderView]:
+        """Orders in the given states (None: all), the newest `limit`, newest first.
+
+        By arrival while they wait or run, by their end after.
+        """
+
+    @abstractmethod
+    async def count(self) -> dict[OrderState, int]:
+        """How many orders are in each state; states with none are left out."""
+
+    @abstractmethod
+    async def cancel(self, order_id: OrderId, *, by: str = "", reason: str = "") -> CancelResult:
+        """Ask that the order end as cancelled.  Durable when it returns; safe twice.
+
+        The order itself ends when a worker (or the caller, with `OrderQueue.claim(only=...)`)
+        has answered it.  Raises `OrderNotFound`.
+        """
+
+    @abstractmethod
+    async def retry(self, order_id: OrderId) -> OrderId:
+        """Enqueue an order that ended without success once more, as a new order.
+
+        Returns the new order's id.  The old one keeps its answer and its place in the archive,
+        and remembers its successor: a second call returns the same id.
+        Raises `OrderNotFound`, `OrderNotRetryable`.
+        """

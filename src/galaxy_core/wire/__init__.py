@@ -1,0 +1,1 @@
+"""The protocol's JSON and Markdown forms <-> domain values."""

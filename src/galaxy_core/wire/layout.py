@@ -1,0 +1,114 @@
+"""Where everything lies below a machine's `repo_path`: the protocol's table, and our own state.
+
+Paths only; nothing here touches the disk.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attrs import field, frozen
+
+
+@frozen
+class Layout:
+    """The folders and files of one machine.
+
+    Names in the first block are the protocol's and never change.  `state` is ours alone: what
+    lies in it is removed when it is no longer needed, and nobody else should read it.
+    """
+
+    repo_path: Path = field(converter=Path)
+
+    @property
+    def notepads(self) -> Path:
+        """The folder that all of the queue shares; one file system, so that renames are atomic."""
+        return self.repo_path / ".sisyphus" / "notepads"
+
+    @property
+    def orders(self) -> Path:
+        """`<name>.json` waits, `<name>.json.processing` is held by a worker."""
+        return self.notepads / "galaxy-orders"
+
+    @property
+    def archive(self) -> Path:
+        """`<order_id>.json` of orders that ended."""
+        return self.notepads / "galaxy-orders-archive"
+
+    @property
+    def corrupted(self) -> Path:
+        """What could not be read, each beside a `<name>.reason`."""
+        return self.notepads / "galaxy-orders-corrupted"
+
+    @property
+    def outbox(self) -> Path:
+        """Letters that wait."""
+        return self.notepads / "galaxy-outbox"
+
+    @property
+    def outbox_archive(self) -> Path:
+        """Letters that were sent."""
+        return self.notepads / "galaxy-outbox-archive"
+
+    @property
+    def outbox_undeliverable(self) -> Path:
+        """Letters that nobody can get, each beside a `<name>.reason`."""
+        return self.notepads / "galaxy-outbox-undeliverable"
+
+    @property
+    def heartbeat(self) -> Path:
+        """Hermes' sign of life."""
+        return self.notepads / "galaxy-session-heartbeat.json"
+
+    def response(self, order_id: str) -> Path:
+        """The response to one order; `order_id` must be a valid id."""
+        return self.notepads / f"galaxy-order-response-{order_id}.md"
+
+    @property
+    def settings_folder(self) -> Path:
+        """Settings and what belongs to the machine rather than to the queue."""
+        return self.repo_path / ".galaxy"
+
+    @property
+    def sessions(self) -> Path:
+        """Conversation -> agent session."""
+        return self.settings_folder / "hermes-session.json"
+
+    @property
+    def logs(self) -> Path:
+        """Audit trail and health log."""
+        return self.repo_path / "logs"
+
+    @property
+    def audit_log(self) -> Path:
+        """The audit trail's newest part."""
+        return self.logs / "galaxy-audit.jsonl"
+
+    @property
+    def health_log(self) -> Path:
+        """The health log."""
+        return self.logs / "galaxy-health.log"
+
+    @property
+    def state(self) -> Path:
+        """Our own working state, beside the queue so that it shares its file system."""
+        return self.notepads / ".galaxy-state"
+
+    @property
+    def queue_state(self) -> Path:
+        """Locks, leases and notes of the file queue."""
+        return self.state / "queue"
+
+    def run_journal(self, order_id: str) -> Path:
+        """What was written down about the attempts at one order."""
+        return self.state / "runs" / f"{order_id}.jsonl"
+
+    @property
+    def control(self) -> Path:
+        """Commands to orders: cancellations, answers."""
+        return self.state / "control"
+
+    @property
+    def progress(self) -> Path:
+        """Feeds of running orders."""
+        return self.state / "progress"
