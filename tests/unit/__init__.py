@@ -1,0 +1,1 @@
+"""Tests without sleep, network or disk outside tmp_path."""
