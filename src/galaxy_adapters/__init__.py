@@ -1,0 +1,1 @@
+"""Adapters: one technology behind one of the core's ports in each folder."""

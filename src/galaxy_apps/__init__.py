@@ -1,0 +1,1 @@
+"""Applications: settings, logging, wiring and the entry points."""
