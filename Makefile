@@ -74,11 +74,19 @@ demo: setup ## The same, for one order; exits with a status
 
 # --- checking ------------------------------------------------------------------------------------
 
-.PHONY: check format test cover bench
-check: venv ## Lint, formatting, types, import contracts
+.PHONY: check check-lint check-format check-types check-imports format test cover bench
+check: check-lint check-format check-types check-imports ## Lint, formatting, types, import contracts
+
+check-lint: venv
 	$(PY) -m ruff check
+
+check-format: venv
 	$(PY) -m ruff format --check
+
+check-types: venv
 	$(PY) -m mypy
+
+check-imports: venv
 	$(VENV)/bin/lint-imports --no-logo
 
 format: venv ## Format, and mend what the linter can
