@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from galaxy_core.domain.delivery import Finding, Ticket, TicketKind
@@ -52,7 +52,7 @@ class Dispatcher(Protocol):
         """Ask the agent about the ticket's message.  Raises `DispatcherUnavailable`."""
 
     @abstractmethod
-    def run(self, request: RunRequest, ticket: Ticket) -> AsyncIterator[RunEvent]:
+    def run(self, request: RunRequest, ticket: Ticket) -> AsyncGenerator[RunEvent, None]:
         """Have the message carried out and tell how it goes; the last event is `RunEnded`.
 
         Idempotent: a message that the agent knows is not sent again; the events then begin at

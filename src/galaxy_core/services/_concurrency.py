@@ -1,0 +1,48 @@
+"""Small helpers over anyio's task groups."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import anyio
+
+from galaxy_core.ports.clock import Clock
+
+
+async def together(*calls: Callable[[], Awaitable[object]]) -> None:
+    """Run the calls side by side; raises the first failure itself, not a group around it.
+
+    All calls are waited for, also when one fails: each of them writes something down, and a
+    write that is cancelled half way helps nobody.
+    """
+    failures: list[Exception] = []
+
+    async def guarded(call: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await call()
+        except Exception as error:  # handed on below, after the others have ended
+            failures.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        for call in calls:
+            tasks.start_soon(guarded, call)
+    if failures:
+        raise failures[0]
+
+
+async def wait_for_event(event: anyio.Event, clock: Clock, timeout: timedelta | None) -> bool:
+    """Wait until `event` is set or `timeout` has passed on `clock`; whether it was set."""
+    if timeout is None:
+        await event.wait()
+        return True
+    async with anyio.create_task_group() as tasks:
+
+        async def give_up() -> None:
+            await clock.sleep(timeout)
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(give_up, name="timeout")
+        await event.wait()
+        tasks.cancel_scope.cancel()
+    return event.is_set()

@@ -1,0 +1,150 @@
+"""Hermes' pen: audit lines with the machine's name on them, and incidents of adapters.
+
+An incident is written twice if Hermes dies between the deed and the line; its letter has a name
+made of the incident's key, so people get it once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import deque
+from collections.abc import Sequence
+
+import anyio
+import structlog
+from attrs import define, field
+
+from galaxy_core.domain.audit import AuditEvent, AuditSeverity, AuditType
+from galaxy_core.domain.errors import TransientError
+from galaxy_core.domain.incident import Incident
+from galaxy_core.domain.letter import Letter, LetterFormat, Severity
+from galaxy_core.domain.order import JSONValue
+from galaxy_core.ports.audit_sink import AuditSink
+from galaxy_core.ports.clock import Clock
+from galaxy_core.ports.outbox import Outbox
+
+log = structlog.get_logger(__name__)
+
+_LETTER_SEVERITY = {
+    AuditSeverity.INFO: Severity.INFO,
+    AuditSeverity.WARNING: Severity.WARNING,
+    AuditSeverity.ERROR: Severity.ALERT,
+    AuditSeverity.CRITICAL: Severity.CRITICAL,
+}
+PREVIEW_CHARACTERS = 100
+
+
+def preview(text: str) -> str:
+    """The beginning of an order's text, one line, for the trail."""
+    return " ".join(text[: PREVIEW_CHARACTERS * 2].split())[:PREVIEW_CHARACTERS]
+
+
+@define
+class Trail:
+    """Makes and records audit events of one machine."""
+
+    _audit: AuditSink
+    _clock: Clock
+    _machine: str
+
+    def event(
+        self,
+        event_type: AuditType | str,
+        order_id: str | None = None,
+        *,
+        severity: AuditSeverity = AuditSeverity.INFO,
+        **data: JSONValue,
+    ) -> AuditEvent:
+        """An event that happens now; data that is None is left out."""
+        return AuditEvent(
+            timestamp=self._clock.now(),
+            event_type=str(event_type),
+            severity=severity,
+            order_id=order_id,
+            machine=self._machine,
+            data={key: value for key, value in data.items() if value is not None},
+        )
+
+    async def record(self, *events: AuditEvent) -> None:
+        """Write them; they are durable on return.  Raises `StorageUnavailable`."""
+        await self._audit.record(events)
+
+    async def try_record(self, *events: AuditEvent) -> None:
+        """Write lines whose lack must not stop an order; a failure is logged."""
+        try:
+            await self._audit.record(events)
+        except TransientError as error:
+            log.error(
+                "audit.write_failed", error=str(error), events=[e.event_type for e in events]
+            )
+
+
+@define
+class IncidentDesk:
+    """Takes incidents from any thread, and sees that trail and people hear of them."""
+
+    _trail: Trail
+    _outbox: Outbox
+    _clock: Clock
+    _machine: str
+    _waiting: deque[Incident] = field(factory=deque, init=False)
+    _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
+    _bell: anyio.Event = field(factory=anyio.Event, init=False)
+
+    def report(self, incident: Incident) -> None:
+        """Port `IncidentSink`."""
+        self._waiting.append(incident)
+        if self._loop is not None:
+            # Adapters report from worker threads too; only the loop's own thread may ring.
+            self._loop.call_soon_threadsafe(self._ring)
+
+    def _ring(self) -> None:
+        self._bell.set()
+
+    async def run(self) -> None:
+        """Write down what is reported, until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            while True:
+                await self.flush()
+                await self._bell.wait()
+                self._bell = anyio.Event()
+        finally:
+            self._loop = None
+
+    async def flush(self) -> None:
+        """Write down what was reported so far; what cannot be written now stays for later."""
+        batch: list[Incident] = []
+        while self._waiting:
+            batch.append(self._waiting.popleft())
+        if not batch:
+            return
+        await self._trail.try_record(*(self._line(i) for i in batch))
+        await self._post([i for i in batch if i.is_for_people])
+
+    def _line(self, incident: Incident) -> AuditEvent:
+        return self._trail.event(
+            incident.kind,
+            incident.order_id,
+            severity=incident.severity,
+            message=incident.message,
+            **dict(incident.data),
+        )
+
+    async def _post(self, incidents: Sequence[Incident]) -> None:
+        for incident in incidents:
+            digest = hashlib.sha256(incident.key.encode("utf-8", "replace")).hexdigest()[:16]
+            letter = Letter(
+                name=f"alert-{incident.kind.replace('_', '-')}-{digest}",
+                message=incident.message,
+                severity=_LETTER_SEVERITY[incident.severity],
+                sender=f"Hermes ({self._machine})",
+                timestamp=self._clock.now(),
+                order_id=incident.order_id,
+                format=LetterFormat.PLAIN,
+            )
+            try:
+                await self._outbox.post(letter)
+            except TransientError as error:
+                log.error("incident.letter_failed", kind=incident.kind, error=str(error))
