@@ -77,6 +77,8 @@ class Progress:
     started_at: datetime | None = None
     updated_at: datetime | None = None
     text: str = ""
+    part: str | None = None
+    """The piece of text that grows at the end of `text`, as `TextAppended.part` names it."""
     tool: str | None = None
     """What it is doing now, in one line; None between tools."""
     todos: tuple[Todo, ...] = ()
