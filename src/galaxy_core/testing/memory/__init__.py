@@ -1,0 +1,64 @@
+"""Adapters that keep everything in memory: for tests, ours and other people's, and for trying out.
+
+They do what the ports' docstrings say, and pass the same contract suites as the adapters that
+keep things on disk.  What several processes share is an object of its own (`MemoryOrders`,
+`CommandBox`, `LetterBox`, `AuditLines`, `ChatService`, `MemoryAgent`), so that a test can let one
+"process" die and another one open what it left.  `Faults` makes any operation fail.
+"""
+
+from galaxy_core.testing.clock import ManualClock
+from galaxy_core.testing.faults import Crash, Faults
+from galaxy_core.testing.memory.agent import (
+    AgentMessage,
+    BreakOff,
+    Hang,
+    MemoryAgent,
+    Pause,
+    Script,
+)
+from galaxy_core.testing.memory.audit import AuditLines, MemoryAuditSink, MemoryAuditTrail
+from galaxy_core.testing.memory.channel import ChatService, MemoryChannel, SentPart
+from galaxy_core.testing.memory.control import CommandBox, MemoryControl
+from galaxy_core.testing.memory.dispatcher import MemoryDispatcher
+from galaxy_core.testing.memory.incident_sink import MemoryIncidentSink
+from galaxy_core.testing.memory.order_catalogue import MemoryOrderCatalogue
+from galaxy_core.testing.memory.order_queue import MemoryOrderQueue
+from galaxy_core.testing.memory.orders import MemoryOrders
+from galaxy_core.testing.memory.outbox import LetterBox, MemoryOutbox
+from galaxy_core.testing.memory.presence import MemoryPresence
+from galaxy_core.testing.memory.progress_feed import MemoryProgressFeed
+from galaxy_core.testing.memory.response_store import MemoryResponseStore
+from galaxy_core.testing.memory.run_journal import MemoryRunJournal
+from galaxy_core.testing.memory.session_store import MemorySessionStore
+
+__all__ = [
+    "AgentMessage",
+    "AuditLines",
+    "BreakOff",
+    "ChatService",
+    "CommandBox",
+    "Crash",
+    "Faults",
+    "Hang",
+    "LetterBox",
+    "ManualClock",
+    "MemoryAgent",
+    "MemoryAuditSink",
+    "MemoryAuditTrail",
+    "MemoryChannel",
+    "MemoryControl",
+    "MemoryDispatcher",
+    "MemoryIncidentSink",
+    "MemoryOrderCatalogue",
+    "MemoryOrderQueue",
+    "MemoryOrders",
+    "MemoryOutbox",
+    "MemoryPresence",
+    "MemoryProgressFeed",
+    "MemoryResponseStore",
+    "MemoryRunJournal",
+    "MemorySessionStore",
+    "Pause",
+    "Script",
+    "SentPart",
+]
