@@ -59,7 +59,7 @@ class AlreadyAnswered(PermanentError, FileExistsError):
 
 
 class StorageUnavailable(TransientError, OSError):
-    """The store refused a read or a write (no space, read-only, I/O error): nothing was accepted."""
+    """The store refused a read or a write (no space, read-only, I/O error): nothing happened."""
 
     def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
         TransientError.__init__(self, message, retry_after=retry_after)

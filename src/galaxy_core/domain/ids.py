@@ -22,10 +22,10 @@ MAX_ID_BYTES = 180
 """Longest id in UTF-8 bytes: a file name holds 255 (POSIX NAME_MAX), prefixes, endings and the
 suffix of a repeated id need the rest."""
 
-_FORBIDDEN = frozenset('/\\\0')
+_FORBIDDEN = frozenset("/\\\0")
 
 
-def why_not_an_order_id(text: str) -> str | None:
+def why_not_an_order_id(text: str) -> str | None:  # noqa: PLR0911 - one return a reason
     """Say why `text` cannot be an order's id; None when it can."""
     if not text:
         return "it is empty"

@@ -15,9 +15,7 @@ from attrs import field, frozen
 
 from galaxy_core.domain.ids import ConversationKey, OrderId
 
-JSONValue: TypeAlias = (
-    "None | bool | int | float | str | list[JSONValue] | dict[str, JSONValue]"
-)
+JSONValue: TypeAlias = "bool | int | float | str | list[JSONValue] | dict[str, JSONValue] | None"
 JSONObject: TypeAlias = Mapping[str, JSONValue]
 
 EMPTY: JSONObject = MappingProxyType({})

@@ -3,7 +3,7 @@
 The order of the steps is what makes a crash harmless.  After each step a new worker that claims
 the order finds enough to do the rest, and nothing of it twice:
 
-1. the decision is written into the journal    -> the rest is done from there, the agent is not asked
+1. the decision is written into the journal    -> the rest is done from there, nobody is asked
 2. the response is committed (first one wins)  -> nobody else can answer this order any more
 3. the trail's line and the letter             -> the letter's name makes posting it again a no-op
 4. the order is archived                       -> it is not given out again
@@ -31,7 +31,7 @@ from galaxy_core.ports.outbox import Outbox
 from galaxy_core.ports.response_store import ResponseStore
 from galaxy_core.ports.run_journal import RunJournal
 from galaxy_core.services._concurrency import together
-from galaxy_core.services.hermes.trail import Trail, preview
+from galaxy_core.services.trail import Trail, preview
 
 log = structlog.get_logger(__name__)
 
@@ -112,9 +112,7 @@ class SettlementDesk:
             order_timestamp=stamp,
         )
 
-    def _line(
-        self, delivery: Delivery, settlement: Settlement, *, is_repeated: bool
-    ) -> AuditEvent:
+    def _line(self, delivery: Delivery, settlement: Settlement, *, is_repeated: bool) -> AuditEvent:
         ending = settlement.ending
         event_type, severity = _LINES[ending.outcome]
         usage = ending.usage

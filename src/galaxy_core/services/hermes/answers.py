@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from galaxy_core.domain.delivery import Delivery, Settlement
-from galaxy_core.domain.response import Ending, Outcome, Usage
+from galaxy_core.domain.response import Ending, Outcome
 
 SESSION_REPLACED = (
     "> **Note:** the earlier session of this conversation was lost. The agent answered in a new "
@@ -61,20 +61,9 @@ def unmet(order_id: str, how: str | None) -> str:
     return f"It had to wait for the order '{order_id}', and that one {state}."
 
 
-def settlement(
-    delivery: Delivery,
-    outcome: Outcome,
-    *,
-    machine: str,
-    now: datetime,
-    started_at: datetime | None = None,
-    session_id: str | None = None,
-    usage: Usage | None = None,
-    text: str = "",
-    reason: str | None = None,
-    notes: tuple[str, ...] = (),
-    may_have_run_twice: bool = False,
-) -> Settlement:
+def wording(
+    outcome: Outcome, *, text: str = "", reason: str | None = None, notes: tuple[str, ...] = ()
+) -> str:
     """Put the decision into words.
 
     A successful answer is the agent's text; any other begins with what happened and why, and
@@ -87,18 +76,21 @@ def settlement(
         parts.append(" ".join(filter(None, (_HEADLINES[outcome], reason))))
         if text.strip():
             parts.append(f"What the agent had said by then:\n\n{text}")
+    return "\n\n".join(parts)
+
+
+def without_running(
+    delivery: Delivery, outcome: Outcome, reason: str, *, machine: str, now: datetime
+) -> Settlement:
+    """The decision about an order of which no agent heard."""
     return Settlement(
         order_id=delivery.order.id,
-        text="\n\n".join(parts),
+        text=wording(outcome, reason=reason),
         ending=Ending(
             outcome=outcome,
             finished_at=now,
             acknowledged_by=f"Hermes ({machine})",
             attempts=delivery.attempt,
-            started_at=started_at,
-            session_id=session_id,
-            usage=usage,
             reason=reason,
-            may_have_run_twice=may_have_run_twice,
         ),
     )

@@ -28,7 +28,7 @@ from galaxy_core.domain.errors import (
 from galaxy_core.domain.ids import RequestId
 from galaxy_core.domain.order import Order
 from galaxy_core.domain.policy import RecoveryPolicy
-from galaxy_core.domain.response import Outcome
+from galaxy_core.domain.response import Ending, Outcome
 from galaxy_core.domain.run import (
     Option,
     Question,
@@ -44,7 +44,7 @@ from galaxy_core.services.hermes import answers
 from galaxy_core.services.hermes.config import HermesConfig, HermesPorts
 from galaxy_core.services.hermes.people import PeopleDesk
 from galaxy_core.services.hermes.requests import build_request
-from galaxy_core.services.hermes.trail import Trail, preview
+from galaxy_core.services.trail import Trail, preview
 
 FETCH_ATTEMPTS_FACTOR = 10
 """An order whose answer only has to be fetched may be claimed more often than `max_attempts`
@@ -325,9 +325,7 @@ class Execution:
 
     def _dead(self, reason: str, ended: RunEnded | None = None) -> Settlement:
         attempts = self._delivery.attempt
-        return self._end(
-            Outcome.DEAD, ended=ended, reason=answers.gave_up(attempts, reason)
-        )
+        return self._end(Outcome.DEAD, ended=ended, reason=answers.gave_up(attempts, reason))
 
     def _end(
         self,
@@ -338,19 +336,23 @@ class Execution:
         reason: str | None = None,
     ) -> Settlement:
         ticket = self.people.ticket
-        return answers.settlement(
-            self._delivery,
-            outcome,
-            machine=self._config.machine,
-            now=self._ports.clock.now(),
-            started_at=self._started_at if ticket else None,
-            session_id=(ended.session_id if ended else None)
-            or (ticket.session_id if ticket else None),
-            usage=ended.usage if ended else None,
-            text=ended.text if ended else text,
-            reason=reason,
-            notes=tuple(self._notes),
-            may_have_run_twice=self._may_have_run_twice,
+        session_id = ended.session_id if ended else None
+        if ended is not None:
+            text = ended.text
+        return Settlement(
+            order_id=self._order.id,
+            text=answers.wording(outcome, text=text, reason=reason, notes=tuple(self._notes)),
+            ending=Ending(
+                outcome=outcome,
+                finished_at=self._ports.clock.now(),
+                acknowledged_by=f"Hermes ({self._config.machine})",
+                attempts=self._delivery.attempt,
+                started_at=self._started_at if ticket else None,
+                session_id=session_id or (ticket.session_id if ticket else None),
+                usage=ended.usage if ended else None,
+                reason=reason,
+                may_have_run_twice=self._may_have_run_twice,
+            ),
         )
 
     def _note_twice(self) -> None:

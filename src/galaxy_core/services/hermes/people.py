@@ -1,5 +1,7 @@
-"""Between a running order and people: their commands in, the agent's requests out, and the time
-that a request may wait."""
+"""Between a running order and people.
+
+Their commands go in, the agent's requests go out, and none of those waits for ever.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ from galaxy_core.domain.run import (
 )
 from galaxy_core.services._concurrency import wait_for_event
 from galaxy_core.services.hermes.config import HermesConfig, HermesPorts
-from galaxy_core.services.hermes.trail import Trail
+from galaxy_core.services.trail import Trail
 
 log = structlog.get_logger(__name__)
 
@@ -88,9 +90,7 @@ class PeopleDesk:
             return
         else:
             try:
-                await self._ports.dispatcher.answer(
-                    self.ticket, command.request_id, command.answer
-                )
+                await self._ports.dispatcher.answer(self.ticket, command.request_id, command.answer)
             except RequestNotFound:
                 log.info("order.answer_stale", order_id=self._order_id)
             except DispatcherUnavailable as error:

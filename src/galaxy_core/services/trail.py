@@ -75,9 +75,7 @@ class Trail:
         try:
             await self._audit.record(events)
         except TransientError as error:
-            log.error(
-                "audit.write_failed", error=str(error), events=[e.event_type for e in events]
-            )
+            log.error("audit.write_failed", error=str(error), events=[e.event_type for e in events])
 
 
 @define
