@@ -1,0 +1,17 @@
+"""What both opencode dispatchers need to know about opencode itself."""
+
+from galaxy_adapters._opencode.binary import INSTALL_COMMAND, find_opencode
+from galaxy_adapters._opencode.choice import Agent, Choice, Offer, choose
+from galaxy_adapters._opencode.environment import child_environment
+from galaxy_adapters._opencode.text import without_ansi
+
+__all__ = [
+    "INSTALL_COMMAND",
+    "Agent",
+    "Choice",
+    "Offer",
+    "child_environment",
+    "choose",
+    "find_opencode",
+    "without_ansi",
+]

@@ -1,0 +1,72 @@
+"""Finding and ending the processes that belong to one agent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+
+import anyio.to_thread
+import psutil
+
+_SWEEPS = 5
+"""How often processes are looked for again: one may have forked just before it was ended."""
+_KILL_WAIT_SECONDS = 5.0
+"""How long the kernel may take to end what was killed (a process in a disk wait)."""
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """List children, their children and so on; empty when the process is gone.
+
+    To be asked before the process is ended: its children belong to init afterwards.
+    """
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def marked(name: str, value: str) -> list[psutil.Process]:
+    """List this user's processes that were started with `name=value` in their environment."""
+    found: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        # Other users' processes and such as end just now cannot be read.
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(name) == value:
+                found.append(process)
+    return found
+
+
+async def end(processes: Sequence[psutil.Process], *, grace: timedelta) -> list[psutil.Process]:
+    """TERM, wait at most `grace`, KILL; returns what is alive even then (a stuck disk wait)."""
+    return await anyio.to_thread.run_sync(_end, list(processes), grace.total_seconds())
+
+
+async def end_marked(name: str, value: str, *, grace: timedelta) -> list[psutil.Process]:
+    """End every process that carries the marker, also those forked meanwhile; as `end`."""
+    left: list[psutil.Process] = []
+    for _ in range(_SWEEPS):
+        found = await anyio.to_thread.run_sync(marked, name, value)
+        if not found:
+            return []
+        left = await end(found, grace=grace)
+    return left
+
+
+def _end(processes: list[psutil.Process], grace_seconds: float) -> list[psutil.Process]:
+    for process in processes:
+        with suppress(psutil.Error):
+            process.terminate()
+    _, alive = psutil.wait_procs(processes, timeout=grace_seconds)
+    for process in alive:
+        with suppress(psutil.Error):
+            process.kill()
+    _, alive = psutil.wait_procs(alive, timeout=_KILL_WAIT_SECONDS)
+    return [process for process in alive if _is_running(process)]
+
+
+def _is_running(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
