@@ -1,0 +1,52 @@
+"""Files shared by the adapters: durable writes, exclusive names, notices of changes."""
+
+from galaxy_adapters._files.durable import (
+    append_durably,
+    create_durably,
+    create_named,
+    make_durable_folder,
+    replace_atomically,
+    sweep_scratch,
+    sync_directory,
+    sync_file,
+    write_all,
+    write_durably,
+)
+from galaxy_adapters._files.errors import storage_errors, storage_unavailable
+from galaxy_adapters._files.filesystem_kind import (
+    filesystem_kind,
+    is_network_kind,
+    refuse_network_folder,
+)
+from galaxy_adapters._files.rename import rename_exclusively
+from galaxy_adapters._files.watch import (
+    ANY_CHANGE,
+    NEW_CONTENT,
+    Change,
+    ChangeKind,
+    FolderWatch,
+)
+
+__all__ = [
+    "ANY_CHANGE",
+    "NEW_CONTENT",
+    "Change",
+    "ChangeKind",
+    "FolderWatch",
+    "append_durably",
+    "create_durably",
+    "create_named",
+    "filesystem_kind",
+    "is_network_kind",
+    "make_durable_folder",
+    "refuse_network_folder",
+    "rename_exclusively",
+    "replace_atomically",
+    "storage_errors",
+    "storage_unavailable",
+    "sweep_scratch",
+    "sync_directory",
+    "sync_file",
+    "write_all",
+    "write_durably",
+]

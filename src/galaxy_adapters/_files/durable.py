@@ -1,0 +1,200 @@
+"""Writes that are whole or absent, and survive a power cut when they say so.
+
+The one way to put a file in its place: write a scratch file, sync it, rename or link it to its
+name, sync the folder.  A process that dies in the middle leaves a scratch file whose name begins
+with a dot; nobody reads those, and `sweep_scratch` removes them once they are an hour old.
+
+A sync that failed is never tried again on the same file: the kernel marks the lost pages clean,
+so a second sync would succeed and prove nothing.  The scratch file is dropped and the caller told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from galaxy_adapters._files.errors import storage_errors
+from galaxy_adapters._files.rename import rename_exclusively
+
+SCRATCH_PREFIX = ".tmp-"
+SCRATCH_LIFE = timedelta(hours=1)
+"""Older scratch files belong to nobody: a write takes seconds, and a slow disk gets its minutes."""
+
+# The random part keeps apart two processes that share a folder but not a process table
+# (containers).
+_serial = itertools.count(1)
+_run = os.urandom(4).hex()
+
+
+def write_durably(
+    path: Path, data: bytes, *, mode: int = 0o644, scratch: Path | None = None
+) -> None:
+    """Replace `path` with `data`: old or new, never torn, and new for good when this returns.
+
+    `scratch` is the folder for the unfinished file, on the same file system; by default that of
+    `path`.  Blocks for two disk syncs.  Raises `StorageUnavailable`; the old file then stands,
+    or the new one does: the caller does not know which.
+    """
+    with storage_errors("write", path):
+        with _dropped_on_error(_fill(scratch or path.parent, data, mode=mode)) as name:
+            os.rename(name, path)
+        sync_directory(path.parent)
+
+
+def create_durably(
+    path: Path,
+    data: bytes,
+    *,
+    mode: int = 0o644,
+    scratch: Path | None = None,
+    modified_ns: int | None = None,
+) -> bool:
+    """Make `path` with `data` unless it exists; False when it does, which is left as it is.
+
+    Of several who try at once, exactly one gets True.  `modified_ns` sets the file's time of
+    change before it becomes visible.  Blocks for two disk syncs.  Raises `StorageUnavailable`;
+    the file may exist then all the same.
+    """
+    if not create_named(path, data, mode=mode, scratch=scratch, modified_ns=modified_ns):
+        return False
+    sync_directory(path.parent)
+    return True
+
+
+def create_named(
+    path: Path,
+    data: bytes,
+    *,
+    mode: int = 0o644,
+    scratch: Path | None = None,
+    modified_ns: int | None = None,
+) -> bool:
+    """Do as `create_durably` does, but leave the sync of the folder to the caller.
+
+    The content is on the disk before the name appears, so many files of one folder can share
+    one sync of it.
+    """
+    with storage_errors("write", path):
+        fresh = _fill(scratch or path.parent, data, mode=mode, modified_ns=modified_ns)
+        with _dropped_on_error(fresh) as name:
+            if rename_exclusively(name, os.fspath(path)):
+                return True
+        os.unlink(name)
+        return False
+
+
+def replace_atomically(
+    path: Path, data: bytes, *, mode: int = 0o644, scratch: Path | None = None
+) -> None:
+    """Replace `path` with `data`, seen whole by every reader; a power cut may undo it.
+
+    Raises `StorageUnavailable`.
+    """
+    with storage_errors("write", path):
+        fresh = _fill(scratch or path.parent, data, mode=mode, is_synced=False)
+        with _dropped_on_error(fresh) as name:
+            os.rename(name, path)
+
+
+def append_durably(fd: int, data: bytes) -> None:
+    """Append `data` to a file opened with O_APPEND and sync it.
+
+    Raises `StorageUnavailable`; some of `data` may stand in the file then, so a format that is
+    appended to must survive a torn last record.  After that, open the file anew.
+    """
+    with storage_errors("append to", f"file descriptor {fd}"):
+        write_all(fd, data)
+        sync_file(fd)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a folder survive a power cut.  Raises `StorageUnavailable`."""
+    # Opened each time: a descriptor kept open goes on "syncing" a folder that was removed.
+    with storage_errors("sync", path):
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            sync_file(fd)
+        finally:
+            os.close(fd)
+
+
+def make_durable_folder(path: Path, *, mode: int = 0o755) -> None:
+    """Make a folder and those above it; each new one survives a power cut.  Safe twice."""
+    missing = [p for p in (path, *path.parents) if not p.is_dir()]
+    with storage_errors("make the folder", path):
+        for folder in reversed(missing):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(folder, mode)
+            sync_directory(folder.parent)
+
+
+def sync_file(fd: int) -> None:
+    """Wait until the file's content is on the disk itself."""
+    full_sync = getattr(fcntl, "F_FULLFSYNC", None)
+    if full_sync is not None:  # macOS: fsync() leaves the data in the drive's cache
+        fcntl.fcntl(fd, full_sync)
+    else:
+        os.fsync(fd)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of `data`; a short write is an error, as the disk is full then."""
+    written = os.write(fd, data)
+    if written != len(data):
+        raise OSError(errno.ENOSPC, f"only {written} of {len(data)} bytes were written")
+
+
+def sweep_scratch(folder: Path, *, older_than: timedelta = SCRATCH_LIFE) -> int:
+    """Remove what dead writers left in `folder`; returns how many.  Safe beside live ones."""
+    oldest = time.time() - older_than.total_seconds()
+    swept = 0
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.startswith(SCRATCH_PREFIX):
+                continue
+            with contextlib.suppress(OSError):  # gone already, or not ours: the next sweep asks
+                if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                    os.unlink(entry.path)
+                    swept += 1
+    return swept
+
+
+def _fill(
+    folder: Path,
+    data: bytes,
+    *,
+    mode: int,
+    modified_ns: int | None = None,
+    is_synced: bool = True,
+) -> str:
+    """Write a new scratch file, closed when this returns; nothing is left after an error."""
+    name = os.path.join(folder, f"{SCRATCH_PREFIX}{os.getpid()}-{_run}-{next(_serial)}")
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with _dropped_on_error(name):
+        try:
+            write_all(fd, data)
+            if modified_ns is not None:
+                os.utime(fd, ns=(modified_ns, modified_ns))
+            if is_synced:
+                sync_file(fd)
+        finally:
+            os.close(fd)
+    return name
+
+
+@contextlib.contextmanager
+def _dropped_on_error(name: str) -> Iterator[str]:
+    """Remove the scratch file when the block fails; the failure goes on."""
+    try:
+        yield name
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
