@@ -1,6 +1,16 @@
 """Fixtures for every test."""
 
 import pytest
+import structlog
+
+# One plain line a record: the default renderer spends seconds on drawing a traceback.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.processors.format_exc_info,
+        structlog.processors.LogfmtRenderer(),
+    ]
+)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Protocol
 
 from galaxy_core.domain.delivery import RunRecord, Settlement, Ticket
@@ -26,6 +27,13 @@ class RunJournal(Protocol):
     @abstractmethod
     async def read(self, order_id: OrderId) -> RunRecord:
         """What is known, empty when nothing is.  A record torn by a crash counts as unwritten."""
+
+    @abstractmethod
+    async def list(self) -> Sequence[OrderId]:
+        """Orders of which something is written down, in no order.
+
+        For sweeping at start: a crash between archiving an order and `forget` leaves a record.
+        """
 
     @abstractmethod
     async def forget(self, order_id: OrderId) -> None:

@@ -83,6 +83,7 @@ class Hermes:
         Orders that wait for a time, or for another attempt, are left waiting by `until_idle`.
         """
         await self._trail.try_record(self._trail.event(AuditType.DAEMON_STARTED, pid=self._pid))
+        await self._sweep()
         await self._beat("running")
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._incidents.run, name="incidents")
@@ -100,6 +101,16 @@ class Hermes:
             )
         )
         await self._beat("stopped")
+
+    async def _sweep(self) -> None:
+        """Forget what a crash between archiving and forgetting has left in the journal."""
+        try:
+            for order_id in await self._ports.journal.list():
+                view = await self._ports.catalogue.get(order_id)
+                if view is not None and view.state.is_final:
+                    await self._ports.journal.forget(order_id)
+        except TransientError as error:
+            log.warning("journal.sweep_failed", error=str(error))
 
     # ---- claiming
 

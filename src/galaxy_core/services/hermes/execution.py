@@ -224,15 +224,14 @@ class Execution:
         lines = [*opening, *self._start_lines(ticket, session)]
         opening.clear()
 
-        async def write_ticket() -> None:
-            if is_new:
-                await self._ports.journal.write_ticket(self._order.id, ticket)
-
+        # The trail first: a ticket is what later attempts go by, so the lines that belong to it
+        # must stand wherever it stands.
         await together(
-            write_ticket,
             lambda: self._trail.record(*lines),
             lambda: self._ports.sessions.put(used),
         )
+        if is_new:
+            await self._ports.journal.write_ticket(self._order.id, ticket)
 
     def _start_lines(self, ticket: Ticket, session: Session | None) -> list[AuditEvent]:
         lines = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from attrs import define, evolve, field
 
 from galaxy_core.domain.delivery import RunRecord, Settlement, Ticket
@@ -31,6 +33,10 @@ class MemoryRunJournal(RunJournal):
     async def read(self, order_id: OrderId) -> RunRecord:
         async with self.faults.around("journal.read", is_write=False):
             return self.records.get(order_id, RunRecord())
+
+    async def list(self) -> Sequence[OrderId]:
+        async with self.faults.around("journal.list", is_write=False):
+            return tuple(self.records)
 
     async def forget(self, order_id: OrderId) -> None:
         async with self.faults.around("journal.forget"):
