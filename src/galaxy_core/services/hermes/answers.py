@@ -15,6 +15,7 @@ MAY_HAVE_RUN_TWICE = (
     "> **Note:** an earlier attempt at this order was interrupted, and the agent cannot be asked "
     "how far it came. The order may have run twice."
 )
+DEMO = "> **Demo:** a bundled script answered this, no AI model was asked."
 BROKEN_OFF = "The agent was interrupted before it had finished."
 ABORTED = "The run was stopped at the agent itself."
 NO_TEXT = "The agent finished without saying anything."

@@ -67,6 +67,8 @@ class HermesConfig:
     """How long a cancelled run may take to end before it is answered without it."""
     tells_who_asked: bool = False
     """Whether sender, channel and project preamble go into the system prompt."""
+    is_demo: bool = False
+    """Whether the agent answers from a script instead of a model; every answer then says so."""
     projects: Mapping[str, ProjectConfig] = field(factory=dict)
 
 

@@ -80,6 +80,8 @@ class Execution:
 
     def __attrs_post_init__(self) -> None:
         self._started_at = self._ports.clock.now()
+        if self._config.is_demo:
+            self._notes.append(answers.DEMO)
 
     @property
     def _order(self) -> Order:
@@ -351,6 +353,7 @@ class Execution:
                 usage=ended.usage if ended else None,
                 reason=reason,
                 may_have_run_twice=self._may_have_run_twice,
+                is_demo=self._config.is_demo,
             ),
         )
 

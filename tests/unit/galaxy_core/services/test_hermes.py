@@ -477,6 +477,16 @@ async def test_an_agent_that_cannot_be_asked_says_it_may_have_run_twice(world: W
     assert view.ending.outcome is Outcome.SUCCEEDED
 
 
+async def test_a_demo_says_so_in_every_answer(world: World) -> None:
+    """An answer that no model gave is labelled, in the text and in the archive."""
+    await world.submit(make_order(id="a"))
+    await world.hermes(is_demo=True).run(until_idle=True)
+    assert world.answer("a").startswith(answers.DEMO)
+    view = await world.view("a")
+    assert view.ending is not None
+    assert view.ending.is_demo
+
+
 async def test_the_system_prompt_tells_who_asked_only_when_set(world: World) -> None:
     """Context goes through the system prompt, by setting; the payload stays as it is."""
     world.config = evolve(world.config, tells_who_asked=True)
