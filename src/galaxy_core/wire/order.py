@@ -7,9 +7,7 @@ is never lost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from types import MappingProxyType
 
 from galaxy_core.domain.order import DEFAULT_COMMAND, JSONObject, JSONValue, Order
 from galaxy_core.domain.response import Ending
@@ -17,7 +15,7 @@ from galaxy_core.wire.ending import ENDING_KEYS, ending_from, ending_members
 from galaxy_core.wire.json_text import read_object, write_object
 from galaxy_core.wire.markers import NO_MARKERS, read_markers
 from galaxy_core.wire.order_reader import ANSWERED_BEFORE, is_answered, order_from
-from galaxy_core.wire.times import write_time
+from galaxy_core.wire.overlay import Table, all_members, put_changes, time_writer
 
 __all__ = ["decode_archived", "decode_order", "encode_archived", "encode_order"]
 
@@ -68,16 +66,6 @@ def decode_archived(data: bytes, *, name: str) -> tuple[Order, Ending | None]:
 
 # ---- writing
 
-_Write = Callable[[Order], JSONValue]
-
-
-def _time(pick: Callable[[Order], datetime | None]) -> _Write:
-    def write(order: Order) -> JSONValue:
-        value = pick(order)
-        return None if value is None else write_time(value)
-
-    return write
-
 
 def _timeout(order: Order) -> JSONValue:
     return None if order.timeout is None else order.timeout.total_seconds()
@@ -99,35 +87,29 @@ def _media(order: Order) -> JSONValue:
     ] or None
 
 
-# The member's name in files, the order's attribute, and how it is written; None is left out.
-_MEMBERS: Mapping[str, tuple[str, _Write]] = MappingProxyType(
-    {
-        "order_id": ("id", lambda o: o.id),
-        "from": ("sender", lambda o: o.sender or None),
-        "target": ("target", lambda o: o.target),
-        "command": ("command", lambda o: o.command or DEFAULT_COMMAND),
-        "payload": ("payload", lambda o: o.payload),
-        "timestamp": ("timestamp", _time(lambda o: o.timestamp)),
-        "priority": ("priority", lambda o: o.priority.word),
-        "project": ("project", lambda o: o.project),
-        "media": ("media", _media),
-        "channel": ("channel", lambda o: o.channel),
-        "chat_id": ("chat_id", lambda o: o.chat_id),
-        "topic": ("topic", lambda o: o.topic),
-        "reply_to": ("reply_to", lambda o: o.reply_to),
-        "session": ("session", lambda o: o.session),
-        "agent": ("agent", lambda o: o.agent),
-        "model": ("model", lambda o: o.model),
-        "not_before": ("not_before", _time(lambda o: o.not_before)),
-        "expires_at": ("expires_at", _time(lambda o: o.expires_at)),
-        "timeout_s": ("timeout", _timeout),
-        "idempotency_key": ("idempotency_key", lambda o: o.idempotency_key),
-        "after": ("after", lambda o: list(o.after) or None),
-    }
-)
-
-
-# Asked where the newer name is absent, so they must go when a value is taken away.
+_MEMBERS: Table = {
+    "order_id": ("id", lambda o: o.id),
+    "from": ("sender", lambda o: o.sender or None),
+    "target": ("target", lambda o: o.target),
+    "command": ("command", lambda o: o.command or DEFAULT_COMMAND),
+    "payload": ("payload", lambda o: o.payload),
+    "timestamp": time_writer("timestamp"),
+    "priority": ("priority", lambda o: o.priority.word),
+    "project": ("project", lambda o: o.project),
+    "media": ("media", _media),
+    "channel": ("channel", lambda o: o.channel),
+    "chat_id": ("chat_id", lambda o: o.chat_id),
+    "topic": ("topic", lambda o: o.topic),
+    "reply_to": ("reply_to", lambda o: o.reply_to),
+    "session": ("session", lambda o: o.session),
+    "agent": ("agent", lambda o: o.agent),
+    "model": ("model", lambda o: o.model),
+    "not_before": time_writer("not_before"),
+    "expires_at": time_writer("expires_at"),
+    "timeout_s": ("timeout", _timeout),
+    "idempotency_key": ("idempotency_key", lambda o: o.idempotency_key),
+    "after": ("after", lambda o: list(o.after) or None),
+}
 _OLDER_NAMES = {"topic": "message_thread_id", "not_before": "scheduled_for"}
 
 
@@ -136,12 +118,7 @@ def _waiting_members(order: Order) -> dict[str, JSONValue]:
 
 
 def _new_members(order: Order) -> dict[str, JSONValue]:
-    members: dict[str, JSONValue] = {"type": "galaxy_order"}
-    for key, (_, write) in _MEMBERS.items():
-        value = write(order)
-        if value is not None:
-            members[key] = value
-    members["acknowledged"] = False
+    members = {"type": "galaxy_order", **all_members(_MEMBERS, order), "acknowledged": False}
     _mute_markers(order, members)
     return members
 
@@ -153,10 +130,7 @@ def _changed_members(order: Order) -> dict[str, JSONValue]:
             members.pop(key, None)
         members["acknowledged"] = False
     read = order_from(members, name=order.id, received_at=_UNKNOWN_TIME)
-    for key, (attribute, write) in _MEMBERS.items():
-        if getattr(read, attribute) != getattr(order, attribute):
-            members[key] = write(order)
-            members.pop(_OLDER_NAMES.get(key, ""), None)
+    put_changes(members, _MEMBERS, read=read, value=order, older_names=_OLDER_NAMES)
     _mute_markers(order, members)
     return members
 
