@@ -1,0 +1,124 @@
+"""What the demo needs around it: a sample project, the programs it starts, and their end."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import define, field
+
+from galaxy_core.testing.opencode_project import private_environment, write_opencode_project
+
+MACHINE = "production"
+"""The machine's name in the guide's order."""
+README = """# Sample project
+
+Hermes works on this folder. Drop an order into `.sisyphus/notepads/galaxy-orders/`:
+
+    cat > .sisyphus/notepads/galaxy-orders/hello.json <<END
+    {"type": "galaxy_order", "from": "me", "target": "production", "command": "general",
+     "payload": "What is in this folder?", "acknowledged": false}
+    END
+"""
+STOP_SECONDS = 40.0
+
+
+def make_project(folder: Path, *, is_demo: bool) -> Path:
+    """Make the sample project, or freshen the one that is there; the settings' path."""
+    project = folder / "project"
+    project.mkdir(parents=True, exist_ok=True)
+    readme = project / "README.md"
+    if not readme.exists():
+        readme.write_text(README, encoding="utf-8")
+    if shutil.which("git") and not (project / ".git").exists():
+        # A repository of its own: else opencode takes the folder around it for the project.
+        subprocess.run(["git", "init", "--quiet", str(project)], check=False, capture_output=True)  # noqa: S607 - the person's git
+    settings = project / ".galaxy" / "config.json"
+    settings.parent.mkdir(mode=0o700, exist_ok=True)
+    content = {
+        "default_machine": MACHINE,
+        "machines": {
+            MACHINE: {"host": "localhost", "repo_path": str(project), "machine_name": MACHINE}
+        },
+        "dispatcher": "opencode-server",
+        "demo": is_demo,
+    }
+    settings.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    settings.chmod(0o600)
+    return settings
+
+
+def _die_with_parent() -> None:
+    """In the child: end when the demo is killed, so that nothing of it is left (Linux)."""
+    pr_set_pdeathsig = 1
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+@define
+class Stage:
+    """The processes of one demo."""
+
+    folder: Path
+    environment: Mapping[str, str]
+    _children: list[subprocess.Popen[str]] = field(factory=list, init=False)
+
+    def start_model(self) -> None:
+        """Start the scripted model and let opencode see nothing else."""
+        command = [sys.executable, "-m", "galaxy_core.testing.scripted_llm", "--port", "0"]
+        child = self._start(command, stdout=subprocess.PIPE)
+        line = child.stdout.readline() if child.stdout else ""
+        word, _, url = line.strip().partition(" ")
+        if word != "listening":
+            raise RuntimeError("the scripted model did not start")
+        write_opencode_project(self.folder / "project", url)
+        self.environment = private_environment(self.folder / "home", self.environment) | {
+            name: value for name, value in self.environment.items() if name == "GALAXY_OPENCODE_BIN"
+        }
+
+    def start_hermes(self, settings: Path) -> subprocess.Popen[str]:
+        """Start the daemon; what it says goes to `hermes.log`."""
+        log = (self.folder / "hermes.log").open("w", encoding="utf-8")
+        command = [sys.executable, "-m", "galaxy_apps.hermes", "--config", str(settings)]
+        with log:
+            return self._start(command, stdout=log.fileno(), stderr=subprocess.STDOUT)
+
+    def stop(self) -> None:
+        """End everything that was started, the last first."""
+        for child in reversed(self._children):
+            if child.poll() is None:
+                child.terminate()
+                try:
+                    child.wait(STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    child.wait()
+
+    def _start(
+        self, command: list[str], *, stdout: int, stderr: int | None = None
+    ) -> subprocess.Popen[str]:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            env=dict(self.environment),
+            text=True,
+            # The terminal's Ctrl-C is for the demo; it stops the others in its own order.
+            start_new_session=True,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one call that takes no lock
+        )
+        self._children.append(child)
+        return child
+
+
+def own_environment() -> dict[str, str]:
+    """The environment that the demo was started in."""
+    return dict(os.environ)  # noqa: TID251 - it is handed on to programs, not read for settings
