@@ -1,0 +1,34 @@
+"""Settings: `.galaxy/config.json` and the environment -> frozen values, all problems at once."""
+
+from galaxy_apps.settings.environment import environment, variables
+from galaxy_apps.settings.load import FILE, Configuration, load
+from galaxy_apps.settings.machine import Machine
+from galaxy_apps.settings.model import (
+    DispatcherKind,
+    MachineSettings,
+    NetworkFolder,
+    OpencodeSettings,
+    ProjectSettings,
+    Settings,
+)
+from galaxy_apps.settings.problems import SettingsError, nearest
+from galaxy_apps.settings.secret import MASK, Secret
+
+__all__ = [
+    "FILE",
+    "MASK",
+    "Configuration",
+    "DispatcherKind",
+    "Machine",
+    "MachineSettings",
+    "NetworkFolder",
+    "OpencodeSettings",
+    "ProjectSettings",
+    "Secret",
+    "Settings",
+    "SettingsError",
+    "environment",
+    "load",
+    "nearest",
+    "variables",
+]

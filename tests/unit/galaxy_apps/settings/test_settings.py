@@ -1,0 +1,319 @@
+"""Settings: what the file may say, and what is said about it when it says something else."""
+
+import json
+import stat
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import attrs
+import pytest
+
+from galaxy_apps.settings import (
+    Configuration,
+    DispatcherKind,
+    NetworkFolder,
+    Secret,
+    Settings,
+    SettingsError,
+    load,
+    variables,
+)
+from galaxy_apps.settings.schema import MEANINGLESS_KEYS, keys_of
+from galaxy_core.domain.policy import RecoveryPolicy
+from tests.support import PROJECT_ROOT
+
+GOLDEN = Path(__file__).parent / "golden"
+TOKEN = "123456789:AAaaBBbbCCccDDddEEeeFFffGGggHHhh_-x"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project's folder with an empty `.galaxy`."""
+    (tmp_path / ".galaxy").mkdir()
+    return tmp_path
+
+
+def write(folder: Path, content: object, *, mode: int = 0o600) -> Path:
+    """Write the settings file: text as it is, anything else as JSON."""
+    path = folder / ".galaxy" / "config.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    path.chmod(mode)
+    return path
+
+
+def read(folder: Path, content: object, environ: Mapping[str, str] | None = None) -> Configuration:
+    """Write the file and load it."""
+    return load(write(folder, content), environ=environ or {}, cwd=folder)
+
+
+def problems(
+    folder: Path, content: object, environ: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """What is wrong with the file."""
+    with pytest.raises(SettingsError) as raised:
+        read(folder, content, environ)
+    return raised.value.problems
+
+
+def golden(folder: Path, name: str) -> Configuration:
+    """Load one of the golden files."""
+    return read(folder, (GOLDEN / name).read_text(encoding="utf-8"))
+
+
+def test_the_original_example_is_read(folder: Path) -> None:
+    """Who comes from the original starts with the old file, and one warning names what is gone."""
+    configuration = golden(folder, "original_example.json")
+    settings = configuration.settings
+    assert settings.telegram.authorized_users == (123456789,)
+    assert settings.hermes.poll_interval == timedelta(minutes=1)
+    assert settings.hermes.executor_timeout == timedelta(minutes=10)
+    assert settings.projects["main"].keywords == ("galaxy", "protocol")
+    machine = configuration.machine()
+    assert (machine.name, machine.repo_path) == ("lab-server", folder)
+    assert machine.names == frozenset({"lab-server", "lab"})
+    assert configuration.warnings == (
+        (
+            "settings of the original that mean nothing here: auth, deepwiki, digest_push, "
+            "executor_poll_interval, features, ntfy_fallback, ntfy_server, ntfy_topic, voice"
+        ),
+    )
+
+
+def test_every_key_arrives(folder: Path) -> None:
+    """Each setting of the file reaches its attribute, in the domain's own type."""
+    settings = golden(folder, "everything.json").settings
+    assert settings.telegram.token == Secret(TOKEN)
+    assert settings.web.port == 9000
+    assert settings.web.authorized_users == ("ann", "7")
+    assert settings.web.enabled
+    assert not settings.web.secure_cookies
+    assert settings.machines.machines["lab"].machine_name == "the-lab"
+    hermes = settings.hermes
+    assert hermes.dispatcher is DispatcherKind.OPENCODE_CLI
+    assert (hermes.workers, hermes.max_attempts) == (2, 3)
+    assert hermes.recovery is RecoveryPolicy.ASK
+    assert hermes.executor_timeout == timedelta(seconds=90.5)
+    assert hermes.request_timeout is None
+    assert hermes.drain_timeout == timedelta(0)
+    assert hermes.prompt_context
+    assert hermes.network_folder is NetworkFolder.POLL
+    assert settings.opencode.url == "http://127.0.0.1:4096"
+    assert settings.opencode.password == Secret("open sesame")
+    assert settings.limits.silence == timedelta(minutes=1)
+    assert settings.limits.steps is None
+    assert settings.audit.rotate_megabytes == 1
+    assert settings.projects["site"].preamble == "Be brief."
+
+
+def test_the_golden_file_leaves_no_setting_out(folder: Path) -> None:
+    """A new setting must be added to the golden file, or nobody tests that it can be set."""
+    text = (GOLDEN / "everything.json").read_text(encoding="utf-8")
+    raw = json.loads(text)
+    assert keys_of(Settings).keys() - raw.keys() == {"machine_name", "repo_path"}
+    for key in ("opencode", "limits", "web", "audit"):
+        kind = keys_of(Settings)[key].type
+        assert kind is not None
+        assert keys_of(kind).keys() == raw[key].keys()
+
+
+def test_nothing_set_means_the_defaults(folder: Path) -> None:
+    """An empty object is a whole configuration."""
+    assert read(folder, {}).settings == Settings()
+
+
+def test_every_problem_is_reported_at_once(folder: Path) -> None:
+    """Who corrects a file gets one list, each line with the path of its fault."""
+    found = problems(
+        folder,
+        {
+            "workers": 0,
+            "authorized_users": [1, "2", True],
+            "poll_interval": "soon",
+            "dispatcher": "opencode-sever",
+            "limits": [],
+            "machines": {"lab": {"repo_path": 5, "hots": ""}, "roof": "x"},
+            "projects": {"site": {"keywords": "web"}},
+            "maxattempts": 3,
+        },
+    )
+    assert found == (
+        "authorized_users[1]: must be a whole number, not text",
+        "authorized_users[2]: must be a whole number, not true or false",
+        (
+            'dispatcher: must be one of "opencode-server", "opencode-cli", "scripted", '
+            'not "opencode-sever"; did you mean "opencode-server"?'
+        ),
+        "limits: must be an object, not a list",
+        'machines.lab.hots: there is no such setting; did you mean "host"?',
+        "machines.lab.repo_path: must be text, not a whole number",
+        "machines.roof: must be an object, not text",
+        'maxattempts: there is no such setting; did you mean "max_attempts"?',
+        "poll_interval: must be a number, not text",
+        "projects.site.keywords: must be a list, not text",
+        "workers: must be at least 1, not 0",
+    )
+
+
+@pytest.mark.parametrize(
+    "content, problem",
+    [
+        ({"machines": {"a": {}}, "default_machine": "b"}, "default_machine: there is no machine"),
+        ({"machines": {"a": {}}, "machine_name": "b"}, "machine_name: it stands beside"),
+        ({"machines": {"a": {}, "A": {}}}, "machines.A: 'a' has that name already"),
+        ({"machines": {" ": {}}}, "machines: a machine's name must not be empty"),
+        ({"opencode": {"url": "localhost:4096"}}, "opencode.url: it must be an address"),
+        ({"opencode": {"url": "http://[::1"}}, "opencode.url: it is not an address"),
+        ({"opencode": {"url": "http://u:p@h"}}, "opencode.url: a password in it"),
+        ({"opencode": {"model": "claude"}}, 'opencode.model: "claude" must be written as'),
+        ({"web": {"port": 70000}}, "web.port: must be at most 65535"),
+        ({"executor_timeout": 1e300}, "executor_timeout: must be a number of seconds"),
+        ({"workers": None}, "workers: must be a whole number, not null"),
+        ({"workers": 2.5}, "workers: must be a whole number, not a number"),
+        ({"default_machine": "a\0b"}, "default_machine: must not hold a NUL"),
+        ('{"workers": 1, "workers": 2}', "workers: it is given twice"),
+        ('{"workers": 1,}', "line 1, column 15: not JSON"),
+        ("[]", "it must hold one JSON object"),
+        ("\ud800".encode("utf-16", "surrogatepass").decode("latin-1"), "line 1"),
+    ],
+)
+def test_contradictions_are_named(folder: Path, content: object, problem: str) -> None:
+    """A fault that no type shows is said in words too, with its place."""
+    (found,) = problems(folder, content)
+    assert found.startswith(problem)
+
+
+def test_meaningless_keys_are_no_settings() -> None:
+    """A key is either ignored with a warning or has a meaning, never both."""
+    assert not MEANINGLESS_KEYS & keys_of(Settings).keys()
+
+
+def test_the_environment_counts_before_the_file(folder: Path) -> None:
+    """What is set for one process alone wins; an empty variable is none."""
+    configuration = read(
+        folder,
+        {"workers": 2, "poll_interval": 60, "opencode": {"agent": "plan"}},
+        {
+            "GALAXY_WORKERS": "7",
+            "GALAXY_POLL_INTERVAL": "",
+            "GALAXY_EXECUTOR_TIMEOUT": "90.5",
+            "GALAXY_PROMPT_CONTEXT": "yes",
+            "GALAXY_TELEGRAM_TOKEN": TOKEN,
+            "OPENCODE_ATTACH_URL": "http://127.0.0.1:5000",
+            "OPENCODE_SERVER_PASSWORD": "12345",
+        },
+    )
+    settings = configuration.settings
+    assert settings.hermes.workers == 7
+    assert settings.hermes.poll_interval == timedelta(minutes=1)
+    assert settings.hermes.executor_timeout == timedelta(seconds=90.5)
+    assert settings.hermes.prompt_context
+    assert settings.telegram.token == Secret(TOKEN)
+    assert settings.opencode.url == "http://127.0.0.1:5000"
+    assert settings.opencode.password == Secret("12345")
+    assert settings.opencode.agent == "plan"
+
+
+def test_a_wrong_variable_is_named_as_one(folder: Path) -> None:
+    """Whoever set the variable looks for its name, not for a key in a file."""
+    environ = {"GALAXY_WORKERS": "many", "GALAXY_PROMPT_CONTEXT": "perhaps", "GALAXY_RECOVERY": "x"}
+    found = problems(folder, {"workers": 1}, environ)
+    assert [problem.split(":")[0] for problem in found] == [
+        "GALAXY_PROMPT_CONTEXT",
+        "GALAXY_RECOVERY",
+        "GALAXY_WORKERS",
+    ]
+
+
+def test_a_placeholder_is_refused_only_where_a_token_is_needed(folder: Path) -> None:
+    """Hermes without Telegram runs with the example's token; the bot does not."""
+    configuration = read(folder, {"telegram_token": "CHANGE-ME"})
+    with pytest.raises(SettingsError, match="telegram_token: it still says CHANGE-ME"):
+        configuration.telegram_token()
+    with pytest.raises(SettingsError, match="telegram_token: it is not set"):
+        read(folder, {}).telegram_token()
+    assert read(folder, {"telegram_token": TOKEN}).telegram_token() == Secret(TOKEN)
+
+
+def test_secrets_never_show_themselves(folder: Path) -> None:
+    """Neither repr nor str nor a format of the settings holds a secret; `secrets()` does."""
+    settings = golden(folder, "everything.json").settings
+    for shown in (repr(settings), str(settings), f"{settings.telegram.token:>20}"):
+        assert TOKEN not in shown
+        assert "open sesame" not in shown
+    assert settings.secrets() == (TOKEN, "open sesame")
+    assert TOKEN not in repr(attrs.asdict(settings))
+
+
+def test_a_wrong_secret_is_not_quoted(folder: Path) -> None:
+    """The complaint about a value of the wrong type does not repeat the value."""
+    (found,) = problems(folder, {"opencode": {"password": 987654321}})
+    assert found == "opencode.password: must be text, not a whole number"
+
+
+@pytest.mark.parametrize(
+    "mode, content, is_warned",
+    [
+        (0o600, {"telegram_token": TOKEN}, False),
+        (0o640, {"telegram_token": TOKEN}, True),
+        (0o604, {"opencode": {"password": "x"}}, True),
+        (0o644, {"workers": 1}, False),
+    ],
+)
+def test_an_open_file_with_secrets_is_warned_of(
+    folder: Path, mode: int, content: object, *, is_warned: bool
+) -> None:
+    """Others who can read the file can read the token; strictly, that is an error."""
+    path = write(folder, content, mode=mode)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    warnings = load(path, environ={}, cwd=folder).warnings
+    assert ["chmod 600" in warning for warning in warnings] == [True] * is_warned
+    if is_warned:
+        with pytest.raises(SettingsError, match="chmod 600"):
+            load(path, environ={}, cwd=folder, is_strict=True)
+
+
+def test_the_nearest_file_upwards_is_taken(folder: Path) -> None:
+    """Like git: from any folder of the project the same settings hold."""
+    path = write(folder, {"workers": 2})
+    deep = folder / "src" / "deep"
+    deep.mkdir(parents=True)
+    configuration = load(environ={}, cwd=deep)
+    assert (configuration.path, configuration.folder) == (path, folder)
+    named = load(environ={"GALAXY_CONFIG": str(path)}, cwd=Path("/"))
+    assert named == configuration
+
+
+def test_a_named_file_must_be_there(tmp_path: Path) -> None:
+    """A misspelt --config never falls back to other settings."""
+    with pytest.raises(SettingsError, match="no such file"):
+        load(tmp_path / "none.json", environ={}, cwd=tmp_path)
+
+
+def test_without_a_file_the_marked_folder_is_the_machine(tmp_path: Path) -> None:
+    """A folder with orders in it works without any settings, under every target name."""
+    (tmp_path / ".sisyphus").mkdir()
+    deep = tmp_path / "deep"
+    deep.mkdir()
+    configuration = load(environ={}, cwd=deep)
+    machine = configuration.machine()
+    assert configuration.path is None
+    assert (machine.repo_path, machine.names) == (tmp_path, None)
+    assert configuration.machine("lab").names == frozenset({"lab"})
+    (tmp_path / ".sisyphus").rmdir()
+    assert load(environ={}, cwd=deep).machine().repo_path == deep
+
+
+def test_every_setting_and_variable_is_in_the_reference() -> None:
+    """docs/reference/settings.md lists all there is."""
+    text = (PROJECT_ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    nested = {
+        f"{key}.{inner}"
+        for key in ("opencode", "limits", "web", "audit")
+        for kind in [keys_of(Settings)[key].type]
+        if kind is not None
+        for inner in keys_of(kind)
+    }
+    scalar = {key for key, a in keys_of(Settings).items() if not attrs.has(a.type or object)}
+    for name in nested | scalar | set(variables()):
+        assert f"`{name}`" in text, name
