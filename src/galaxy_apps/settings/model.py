@@ -205,6 +205,9 @@ class HermesSettings:
         default=NetworkFolder.REFUSE, metadata=key("network_folder", env="GALAXY_NETWORK_FOLDER")
     )
     """A `repo_path` on NFS and the like: `refuse`, or `poll`."""
+    demo: bool = field(default=False, metadata=key("demo"))
+    """Whether the model behind the agent is a scripted one, so that answers are labelled as a
+    demonstration.  For `make demo`; nobody else needs it."""
 
 
 @frozen(kw_only=True)
