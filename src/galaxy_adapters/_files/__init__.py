@@ -18,7 +18,9 @@ from galaxy_adapters._files.filesystem_kind import (
     is_network_kind,
     refuse_network_folder,
 )
+from galaxy_adapters._files.reading import read_plain_file
 from galaxy_adapters._files.rename import rename_exclusively
+from galaxy_adapters._files.shared_sync import SharedSync
 from galaxy_adapters._files.watch import (
     ANY_CHANGE,
     NEW_CONTENT,
@@ -33,12 +35,14 @@ __all__ = [
     "Change",
     "ChangeKind",
     "FolderWatch",
+    "SharedSync",
     "append_durably",
     "create_durably",
     "create_named",
     "filesystem_kind",
     "is_network_kind",
     "make_durable_folder",
+    "read_plain_file",
     "refuse_network_folder",
     "rename_exclusively",
     "replace_atomically",

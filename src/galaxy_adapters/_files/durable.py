@@ -34,16 +34,23 @@ _run = os.urandom(4).hex()
 
 
 def write_durably(
-    path: Path, data: bytes, *, mode: int = 0o644, scratch: Path | None = None
+    path: Path,
+    data: bytes,
+    *,
+    mode: int = 0o644,
+    scratch: Path | None = None,
+    modified_ns: int | None = None,
 ) -> None:
     """Replace `path` with `data`: old or new, never torn, and new for good when this returns.
 
     `scratch` is the folder for the unfinished file, on the same file system; by default that of
-    `path`.  Blocks for two disk syncs.  Raises `StorageUnavailable`; the old file then stands,
-    or the new one does: the caller does not know which.
+    `path`.  `modified_ns` becomes the file's time of change.  Blocks for two disk syncs.
+    Raises `StorageUnavailable`; the old file then stands, or the new one does: the caller does not
+    know which.
     """
     with storage_errors("write", path):
-        with _dropped_on_error(_fill(scratch or path.parent, data, mode=mode)) as name:
+        fresh = _fill(scratch or path.parent, data, mode=mode, modified_ns=modified_ns)
+        with _dropped_on_error(fresh) as name:
             os.rename(name, path)
         sync_directory(path.parent)
 

@@ -1,0 +1,154 @@
+"""`runs/<order_id>.jsonl`: one line for each ticket, and one for the settlement.
+
+A line counts once its line break is there.  A process that dies while it appends leaves a torn
+end, which readers pass over and the next append cuts off.  One that dies between making the file
+and syncing its folder leaves a file that a power cut may take away: each process syncs the folder
+at its own first append to an order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from anyio import to_thread
+
+from galaxy_adapters._files import (
+    append_durably,
+    make_durable_folder,
+    read_plain_file,
+    storage_errors,
+    sync_directory,
+    sync_file,
+)
+from galaxy_core.domain.delivery import RunRecord, Settlement, Ticket
+from galaxy_core.domain.errors import InvalidOrder, StorageUnavailable, UnreadableFile
+from galaxy_core.domain.ids import OrderId, why_not_an_order_id
+from galaxy_core.ports.run_journal import RunJournal
+from galaxy_core.wire.journal import decode_entry, encode_entry
+from galaxy_core.wire.layout import Layout
+
+__all__ = ["FilesystemRunJournal"]
+
+MAX_BYTES = 256 << 20
+"""No journal gets near: a settlement holds an answer, a ticket a few hundred bytes."""
+
+_SUFFIX = ".jsonl"
+
+
+class FilesystemRunJournal(RunJournal):
+    """Run journals of one machine; safe for several processes."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._folder = layout.run_journal("x").parent
+        self._durable: set[OrderId] = set()
+        """Orders whose file is known to survive a power cut, by name."""
+
+    async def write_ticket(self, order_id: OrderId, ticket: Ticket) -> None:
+        await to_thread.run_sync(self._append, order_id, ticket)
+
+    async def write_settlement(self, settlement: Settlement) -> None:
+        await to_thread.run_sync(self._append, settlement.order_id, settlement)
+
+    async def read(self, order_id: OrderId) -> RunRecord:
+        if why_not_an_order_id(order_id) is not None:
+            return RunRecord()
+        path = self._layout.run_journal(order_id)
+        with storage_errors("read", path):
+            try:
+                data, _ = read_plain_file(path, limit=MAX_BYTES)
+            except FileNotFoundError:
+                return RunRecord()
+        return _record(data)
+
+    async def list(self) -> Sequence[OrderId]:
+        with storage_errors("list", self._folder):
+            try:
+                names = [path.name for path in self._folder.iterdir()]
+            except FileNotFoundError:
+                return []
+        return [OrderId(n.removesuffix(_SUFFIX)) for n in names if n.endswith(_SUFFIX)]
+
+    async def forget(self, order_id: OrderId) -> None:
+        if why_not_an_order_id(order_id) is not None:
+            return
+        self._durable.discard(order_id)
+        path = self._layout.run_journal(order_id)
+        # Not synced: a record that comes back belongs to an archived order, and is swept.
+        with storage_errors("remove", path):
+            path.unlink(missing_ok=True)
+
+    def _append(self, order_id: OrderId, entry: Ticket | Settlement) -> None:
+        problem = why_not_an_order_id(order_id)
+        if problem is not None:
+            raise InvalidOrder(f"The order_id cannot be a file's name: {problem}.")
+        path = self._layout.run_journal(order_id)
+        is_first = order_id not in self._durable
+        if is_first:
+            make_durable_folder(self._folder)
+        with storage_errors("write", path), _opened_alone(path) as fd:
+            size = _cut_torn_end(fd)
+            if isinstance(entry, Settlement) and _is_settled(fd, size):
+                # The one that stands may be from a process that died before its sync.
+                sync_file(fd)
+            else:
+                self._append_whole(fd, size, encode_entry(entry))
+        if is_first:
+            sync_directory(self._folder)
+            self._durable.add(order_id)
+
+    @staticmethod
+    def _append_whole(fd: int, size: int, line: bytes) -> None:
+        try:
+            append_durably(fd, line)
+        except StorageUnavailable:
+            # The caller hears that nothing was written; so nobody shall read it either.
+            with contextlib.suppress(OSError):
+                os.ftruncate(fd, size)
+            raise
+
+
+@contextlib.contextmanager
+def _opened_alone(path: Path) -> Iterator[int]:
+    """Open the journal for appending; no other process or thread appends meanwhile."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(path, flags, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _cut_torn_end(fd: int) -> int:
+    """Drop what stands behind the last line break; the size that is left."""
+    size = os.fstat(fd).st_size
+    if not size or os.pread(fd, 1, size - 1) == b"\n":
+        return size
+    whole = os.pread(fd, size, 0).rfind(b"\n") + 1
+    os.ftruncate(fd, whole)
+    return whole
+
+
+def _is_settled(fd: int, size: int) -> bool:
+    return _record(os.pread(fd, size, 0)).settlement is not None
+
+
+def _record(data: bytes) -> RunRecord:
+    tickets: list[Ticket] = []
+    settlement: Settlement | None = None
+    *lines, _torn = data.split(b"\n")
+    for line in lines:
+        try:
+            entry = decode_entry(line)
+        except UnreadableFile:  # a power cut can leave blanks where a line was not yet synced
+            continue
+        if isinstance(entry, Ticket):
+            tickets.append(entry)
+        elif settlement is None:
+            settlement = entry
+    return RunRecord(tickets=tuple(tickets), settlement=settlement)

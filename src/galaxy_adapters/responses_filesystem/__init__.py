@@ -1,0 +1,5 @@
+"""Responses as Markdown files beside the orders' folders."""
+
+from galaxy_adapters.responses_filesystem.store import FilesystemResponseStore
+
+__all__ = ["FilesystemResponseStore"]
