@@ -36,6 +36,8 @@ class ChangeKind(enum.Flag):
     """The name is new: a file just opened for writing, a hard link or a folder."""
     GONE = enum.auto()
     """The name was renamed away or removed."""
+    MODIFIED = enum.auto()
+    """Bytes were written to a file that may still be open: logs that are followed."""
     RESCAN = enum.auto()
     """Notices were lost or the folder itself changed: look at all of it (`name` is empty)."""
 
@@ -50,6 +52,7 @@ _MASK_OF: Mapping[ChangeKind, int] = MappingProxyType(
         ChangeKind.ARRIVED: 0x080,
         ChangeKind.CREATED: 0x100,
         ChangeKind.GONE: 0x040 | 0x200,
+        ChangeKind.MODIFIED: 0x002,
     }
 )
 _DELETE_SELF, _MOVE_SELF, _UNMOUNT = 0x400, 0x800, 0x2000
@@ -197,7 +200,7 @@ class FolderWatch:
         now = _snapshot(folder)
         self._seen[folder] = (kinds, now)
         changes = []
-        if kinds & NEW_CONTENT:
+        if kinds & (NEW_CONTENT | ChangeKind.MODIFIED):
             # Nobody can say how a file came to be: it counts as written.
             changes = [
                 Change(folder, name, ChangeKind.WRITTEN)
