@@ -103,3 +103,5 @@ class ChainReport:
     """Each names the file and line, and what is wrong there."""
     unchained: int = 0
     """Lines of the original system, which cannot be checked."""
+    notes: tuple[str, ...] = ()
+    """What is no fault and yet worth knowing, with file and line: what a crash cut short."""
