@@ -1,0 +1,135 @@
+"""Checking the whole chain, forwards, with constant memory; blocking, without an event loop."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from attrs import define
+
+from galaxy_adapters.audit_jsonl._line import GENESIS
+from galaxy_adapters.audit_jsonl._parts import Note, Trail, close_all, lines_from
+from galaxy_adapters.audit_jsonl._walk import Walk
+from galaxy_core.domain.audit import ChainReport
+
+__all__ = ["verify_chain"]
+
+_LOCK_WAIT_S = 1.0
+
+
+def verify_chain(path: Path, *, anchors: Sequence[str] = ()) -> ChainReport:
+    """Check every line of the trail whose growing part is `path`, as it stands at this moment.
+
+    `anchors` are digests that were written down elsewhere: each must be found in the chain.
+    Raises `OSError` when a part cannot be read.
+    """
+    trail = Trail(path)
+    with _writers_held_off(trail.lock):
+        note = trail.read_note()
+        parts = trail.open_all()
+        sizes = [os.fstat(file.fileno()).st_size for _, file in parts]
+    try:
+        return _verify(parts, sizes, note, anchors)
+    finally:
+        close_all(parts)
+
+
+@define
+class _Sought:
+    """Digests that must turn up in the chain."""
+
+    missing: set[str]
+    note: Note | None
+    digest_at_note: str | None = None
+
+    def look_at(self, walk: Walk) -> None:
+        head = walk.head
+        if head is None:
+            return
+        if self.missing:
+            self.missing.discard(head.digest)
+        if self.note is not None and head.sequence == self.note.head.sequence:
+            self.digest_at_note = head.digest
+
+
+def _verify(
+    parts: list[tuple[str, BinaryIO]],
+    sizes: list[int],
+    note: Note | None,
+    anchors: Sequence[str],
+) -> ChainReport:
+    walk = Walk(GENESIS)
+    sought = _Sought({anchor.strip().lower() for anchor in anchors}, note)
+    for (name, file), size in zip(parts, sizes, strict=True):
+        walk.begin_file(name)
+        left = size
+        for line in lines_from(file.fileno(), 0):
+            if left <= 0:
+                break
+            walk.feed(line[:left])
+            left -= len(line)
+            sought.look_at(walk)
+    walk.close()
+    _report_missing_end(walk, sought)
+    is_empty = walk.head is None or walk.head == GENESIS
+    return ChainReport(
+        is_intact=walk.faults.count == 0,
+        lines=walk.lines,
+        head=None if is_empty or walk.head is None else walk.head.digest,
+        faults=walk.faults.sentences(),
+        unchained=walk.unchained,
+        notes=walk.notes.sentences(),
+    )
+
+
+def _report_missing_end(walk: Walk, sought: _Sought) -> None:
+    """Add faults for digests that ought to be in the chain and are not."""
+    head = walk.head or GENESIS
+    place = walk.place if walk.file else "the trail"
+    if sought.note is not None:
+        on_record = sought.note.head
+        if head.sequence < on_record.sequence:
+            walk.faults.add(
+                f"{place}: the end was cut off: the trail ends with number {head.sequence},"
+                f" number {on_record.sequence} had been written"
+            )
+        elif sought.digest_at_note not in (None, on_record.digest):
+            walk.faults.add(
+                f"{place}: number {on_record.sequence} is not the line that was written under"
+                " this number: the chain was made anew from there or before"
+            )
+    for anchor in sorted(sought.missing):
+        walk.faults.add(
+            f"{place}: no line has the digest {anchor} that was written down:"
+            " the end was cut off, or the chain was made anew"
+        )
+
+
+@contextmanager
+def _writers_held_off(lock: Path) -> Iterator[None]:
+    """Keep writers out for a moment, so that no half-written line is seen, where that is possible.
+
+    A reader may lack the right to open the lock, or a writer may be stopped in the middle: then
+    the check goes on without, and may note a torn line that is not torn a moment later.
+    """
+    try:
+        fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        yield
+        return
+    try:
+        deadline = time.monotonic() + _LOCK_WAIT_S
+        while time.monotonic() < deadline:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.001)
+        yield
+    finally:
+        os.close(fd)
