@@ -1,0 +1,23 @@
+"""Dispatcher on `opencode serve`: its HTTP API and its event stream."""
+
+from galaxy_adapters.dispatch_opencode_server.client import Endpoint
+from galaxy_adapters.dispatch_opencode_server.dispatcher import (
+    OpencodeDefaults,
+    OpencodeServerDispatcher,
+)
+from galaxy_adapters.dispatch_opencode_server.servers import (
+    GivenServer,
+    OwnServer,
+    OwnServerSettings,
+)
+from galaxy_adapters.dispatch_opencode_server.settling import SettlingTimes
+
+__all__ = [
+    "Endpoint",
+    "GivenServer",
+    "OpencodeDefaults",
+    "OpencodeServerDispatcher",
+    "OwnServer",
+    "OwnServerSettings",
+    "SettlingTimes",
+]

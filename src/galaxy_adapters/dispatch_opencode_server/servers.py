@@ -1,0 +1,347 @@
+"""The server that is used: one given by its address, or one of our own.
+
+Our own is started when it is first needed, found again after Hermes died, and replaced when it
+is dead or does not answer any more.  Nothing watches it by itself: the event stream breaks with
+the server, and whoever reads it asks for a server again.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+
+import anyio
+import anyio.to_thread
+import structlog
+from attrs import evolve, field, frozen
+
+from galaxy_adapters._opencode import find_opencode
+from galaxy_adapters._processes import descendants, end, end_marked
+from galaxy_adapters.dispatch_opencode_server.client import Endpoint, OpencodeClient
+from galaxy_adapters.dispatch_opencode_server.launch import (
+    MARKER,
+    Launch,
+    is_running,
+    listening_url,
+    scope_command,
+    spawn,
+)
+from galaxy_adapters.dispatch_opencode_server.statefile import (
+    ServerState,
+    StateFolder,
+    state_root,
+)
+from galaxy_core.domain.errors import DispatcherUnavailable, StorageUnavailable
+
+_log = structlog.get_logger(__name__)
+
+KNOWN_MAJOR = "1."
+"""Versions whose behaviour was measured (1.18.33); others get a warning."""
+
+_LARGEST_LOG = 4 * 1024 * 1024
+
+
+class Servers(Protocol):
+    """Where a client comes from."""
+
+    async def client(self) -> OpencodeClient:
+        """Give a client of a server that was up a moment ago; may start one.
+
+        Raises `DispatcherUnavailable`.
+        """
+
+    async def suspect(self) -> None:
+        """Take note that the server did not answer: make sure, and replace it if it is stuck."""
+
+    async def aclose(self) -> None:
+        """Give up the connection; what happens to the server is the class's affair."""
+
+
+class GivenServer:
+    """A server that somebody else runs."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._client = OpencodeClient(endpoint)
+        self._is_greeted = False
+
+    async def client(self) -> OpencodeClient:
+        if not self._is_greeted:
+            warn_of_version(await self._client.version())
+            self._is_greeted = True
+        return self._client
+
+    async def suspect(self) -> None:
+        self._is_greeted = False
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+@frozen(kw_only=True)
+class OwnServerSettings:
+    """How our own server is run."""
+
+    machine: Path
+    """The machine's folder: one server for each."""
+    environment: Mapping[str, str] = field(repr=False)
+    binary: str | Path | None = None
+    outlives_us: bool = True
+    """Whether it goes on when we end: yes for a service, no for a command that runs once."""
+    start_patience: timedelta = timedelta(seconds=60)
+    stop_grace: timedelta = timedelta(seconds=5)
+    longest_backoff: timedelta = timedelta(seconds=30)
+    hang_patience: timedelta = timedelta(seconds=30)
+    """How long it may leave health calls unanswered before it is replaced."""
+
+
+class OwnServer:
+    """A server that we start, adopt, replace and stop."""
+
+    def __init__(self, settings: OwnServerSettings) -> None:
+        self._settings = settings
+        self._folder = StateFolder(state_root(settings.environment), settings.machine)
+        self._lock = anyio.Lock()
+        self._state: ServerState | None = None
+        self._client: OpencodeClient | None = None
+        self._use: int | None = None
+        self._failures = 0
+        self._not_before = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """Its process number, while it is known."""
+        return self._state.pid if self._state else None
+
+    async def client(self) -> OpencodeClient:
+        async with self._lock:
+            if self._client is not None and self._is_alive(self._state):
+                self._trim_log()
+                return self._client
+            return await self._connect()
+
+    async def suspect(self) -> None:
+        async with self._lock:
+            if self._client is None or self._state is None or not self._is_alive(self._state):
+                return
+            if await self._answers(self._client, self._settings.hang_patience):
+                return
+            _log.warning("opencode.hung", pid=self._state.pid)
+            await self._end(self._state)
+
+    async def aclose(self) -> None:
+        """Stop the server if it was to end with us and nobody else uses it; else leave it."""
+        with anyio.CancelScope(shield=True):
+            async with self._lock:
+                await self._release()
+
+    # ---- finding one
+
+    async def _connect(self) -> OpencodeClient:
+        await anyio.sleep(max(0.0, self._not_before - anyio.current_time()))
+        try:
+            state = await self._found_or_started()
+        except DispatcherUnavailable:
+            self._back_off()
+            raise
+        except StorageUnavailable as error:
+            self._back_off()
+            raise DispatcherUnavailable(str(error)) from error
+        if self._client is not None:
+            await self._client.aclose()
+        self._client = self._client_of(state)
+        self._state = state
+        self._failures = 0
+        if self._use is None:
+            self._use = self._folder.lock_use()
+        warn_of_version(state.version or "unknown")
+        return self._client
+
+    async def _found_or_started(self) -> ServerState:
+        await anyio.to_thread.run_sync(self._folder.make)
+        starting = await self._start_right()
+        try:
+            return await self._found() or await self._started()
+        finally:
+            os.close(starting)
+
+    def _back_off(self) -> None:
+        """Let the next start wait: 1, 2, 4 ... seconds after failures in a row."""
+        wait = min(2.0**self._failures, self._settings.longest_backoff.total_seconds())
+        self._failures += 1
+        self._not_before = anyio.current_time() + wait
+
+    async def _start_right(self) -> int:
+        """Wait until no other process starts or stops this server."""
+        with anyio.move_on_after(self._settings.start_patience.total_seconds()):
+            while True:
+                descriptor = self._folder.lock_start()
+                if descriptor is not None:
+                    return descriptor
+                await anyio.sleep(0.1)
+        raise DispatcherUnavailable(
+            "Another Hermes is starting opencode, and does not come to an end."
+        )
+
+    async def _found(self) -> ServerState | None:
+        """Adopt the server that is written down, if it lives and answers to its password."""
+        state = self._folder.read()
+        if state is None:
+            return None
+        if state.url and self._is_alive(state):
+            client = self._client_of(state)
+            try:
+                if await self._answers(client, timedelta(seconds=10)):
+                    _log.info("opencode.adopted", pid=state.pid, url=state.url)
+                    return state
+            finally:
+                await client.aclose()
+        # Dead, stuck, or never got as far as an address: what it started must not go on.
+        await self._end(state)
+        return None
+
+    async def _started(self) -> ServerState:
+        environment = self._settings.environment
+        launch = Launch(
+            binary=await anyio.to_thread.run_sync(
+                find_opencode, self._settings.binary, environment
+            ),
+            directory=self._settings.machine,
+            environment=environment,
+            log=self._folder.log,
+            server_id=secrets.token_hex(12),
+            password=secrets.token_urlsafe(32),
+        )
+        scope = scope_command(environment)
+        try:
+            return await self._launched(launch, scope)
+        except DispatcherUnavailable:
+            if not scope:
+                raise
+        _log.warning("opencode.scope_refused", consequence="the server ends with Hermes' unit")
+        return await self._launched(launch, ())
+
+    async def _launched(self, launch: Launch, scope: tuple[str, ...]) -> ServerState:
+        """Start it, first with the password hidden, then, if it did not take it, openly."""
+        state = ServerState(
+            server_id=launch.server_id, password=launch.password, binary=str(launch.binary)
+        )
+        self._folder.write(state)
+        process = spawn(launch, scope=scope)
+        state = evolve(state, pid=process.pid, birth=process.birth)
+        try:
+            url = await listening_url(launch, process, self._settings.start_patience)
+            state = evolve(state, url=url)
+            if launch.is_password_hidden and await self._is_open_to_all(url):
+                await self._end(state)
+                _log.warning(
+                    "opencode.password_visible",
+                    consequence="this opencode takes it from its environment only, "
+                    "where the agent's shell sees it",
+                )
+                return await self._launched(evolve(launch, is_password_hidden=False), scope)
+            client = self._client_of(state)
+            try:
+                state = evolve(state, version=await client.version())
+            finally:
+                await client.aclose()
+        except BaseException:  # cancelled, too: nobody would know of it
+            with anyio.CancelScope(shield=True):
+                await self._end(state)
+            raise
+        self._folder.write(state)
+        _log.info("opencode.started", pid=state.pid, url=url, version=state.version)
+        return state
+
+    @staticmethod
+    async def _is_open_to_all(url: str) -> bool:
+        client = OpencodeClient(Endpoint(url))
+        try:
+            await client.version()
+            return True
+        except DispatcherUnavailable:
+            return False
+        finally:
+            await client.aclose()
+
+    # ---- looking after it
+
+    @staticmethod
+    def _client_of(state: ServerState) -> OpencodeClient:
+        return OpencodeClient(Endpoint(state.url or "", state.password))
+
+    @staticmethod
+    def _is_alive(state: ServerState | None) -> bool:
+        process = state.process if state else None
+        return process is not None and is_running(process)
+
+    @staticmethod
+    async def _answers(client: OpencodeClient, patience: timedelta) -> bool:
+        with anyio.move_on_after(patience.total_seconds()):
+            while True:
+                try:
+                    await client.version()
+                    return True
+                except DispatcherUnavailable:
+                    await anyio.sleep(0.5)
+        return False
+
+    def _trim_log(self) -> None:
+        # The server appends, so cutting the file off under it leaves no hole.
+        try:
+            if self._folder.log.stat().st_size > _LARGEST_LOG:
+                os.truncate(self._folder.log, 0)
+        except OSError:
+            return
+
+    # ---- ending it
+
+    async def _release(self) -> None:
+        state, self._state = self._state, None
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+        if self._use is not None:
+            os.close(self._use)
+            self._use = None
+        if self._settings.outlives_us or state is None:
+            return
+        starting = self._folder.lock_start()
+        if starting is None:  # somebody is about to use it
+            return
+        try:
+            if not self._folder.is_used_by_others():
+                await self._end(state)
+        finally:
+            os.close(starting)
+
+    async def _end(self, state: ServerState) -> None:
+        """End the server and everything that it ever started, dead or alive as it may be."""
+        grace = self._settings.stop_grace
+        if self._is_alive(state) and state.url:
+            # Ends turns and tools in good order; a signal alone leaves messages open and tools
+            # running.
+            client = self._client_of(state)
+            try:
+                await client.dispose()
+            except DispatcherUnavailable as error:
+                _log.debug("opencode.dispose_failed", error=str(error))
+            finally:
+                await client.aclose()
+        if (process := state.process) is not None and is_running(process):
+            await end(descendants(process.pid), grace=timedelta(0))
+        left = await end_marked(MARKER, state.server_id, grace=grace)
+        if (process := state.process) is not None:
+            is_running(process)  # reaps it
+        if left:
+            _log.warning("opencode.processes_left", pids=[each.pid for each in left])
+        self._folder.forget()
+
+
+def warn_of_version(version: str) -> None:
+    """Say so when a version's behaviour is not known."""
+    if not version.startswith(KNOWN_MAJOR):
+        _log.warning("opencode.version_unknown", version=version, known=f"{KNOWN_MAJOR}x")
