@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anyio
 
 from galaxy_core.domain.delivery import Finding, TicketKind
@@ -87,12 +85,12 @@ class CrashesSuite(DispatcherSuite):
         assert await harness.count(prompt) == 1
 
     async def test_run_that_outlives_its_caller_is_followed_to_its_end(
-        self, harness: DispatcherHarness, tmp_path: Path
+        self, harness: DispatcherHarness
     ) -> None:
         """The successor gets the whole answer; the model was asked once."""
         need(harness.features.outlives_caller, "ends its runs with the caller")
         need(harness.features.runs_tools, "runs no tools")
-        begun, go_on = tmp_path / "begun", tmp_path / "go on"
+        begun, go_on = harness.directory / "begun", harness.directory / "go on"
         waits = f"touch {quoted(begun)}; until test -e {quoted(go_on)}; do sleep 0.05; done"
         prompt = harness.runs(waits)
         request = harness.request(prompt)

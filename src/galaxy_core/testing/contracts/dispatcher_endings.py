@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 import anyio
 
@@ -24,12 +23,10 @@ class EndingsSuite(DispatcherSuite):
 
     # ---- ending a run
 
-    async def test_cancelled_run_stops_with_its_tools(
-        self, harness: DispatcherHarness, tmp_path: Path
-    ) -> None:
+    async def test_cancelled_run_stops_with_its_tools(self, harness: DispatcherHarness) -> None:
         """`cancel` returns when nothing works on the order any more, also no shell command."""
         need(harness.features.runs_tools, "runs no tools")
-        pid_file = tmp_path / "pid"
+        pid_file = harness.directory / "pid"
         request = harness.request(harness.runs(sleeper(pid_file)))
         ticket = await harness.prepare(request)
         run = harness.watch(request, ticket)
@@ -65,12 +62,10 @@ class EndingsSuite(DispatcherSuite):
         assert again.session_id == finished.session_id
         assert run.ended.verdict is Verdict.SUCCEEDED
 
-    async def test_watcher_that_leaves_leaves_no_orphan(
-        self, harness: DispatcherHarness, tmp_path: Path
-    ) -> None:
+    async def test_watcher_that_leaves_leaves_no_orphan(self, harness: DispatcherHarness) -> None:
         """A run nobody watches goes on where it can be found again, else it ends at once."""
         need(harness.features.runs_tools, "runs no tools")
-        pid_file = tmp_path / "pid"
+        pid_file = harness.directory / "pid"
         request = harness.request(harness.runs(sleeper(pid_file)))
         ticket = await harness.prepare(request)
         async with anyio.create_task_group() as tasks:

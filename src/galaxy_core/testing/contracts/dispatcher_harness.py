@@ -71,6 +71,7 @@ class DispatcherHarness(abc.ABC):
     dispatcher: Dispatcher
     """As made by a caller that lives; `crash_caller` gives its successor."""
     directory: Path
+    """The project folder; files that tools make lie in it, where no agent asks for permission."""
     asking_directory: Path
     """A project in which shell commands need a person's permission; may be `directory`."""
     patience: timedelta = timedelta(seconds=30)

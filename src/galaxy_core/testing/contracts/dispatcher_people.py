@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anyio
 import pytest
 
@@ -63,12 +61,12 @@ class PeopleSuite(DispatcherSuite):
     # ---- people
 
     async def test_tool_that_nobody_may_allow_fails_the_run(
-        self, harness: DispatcherHarness, tmp_path: Path
+        self, harness: DispatcherHarness
     ) -> None:
         """Without a way to ask, a tool that needs permission is refused, and that is no success."""
         need(harness.features.runs_tools, "runs no tools")
         need(not harness.features.asks_permissions, "asks a person")
-        made = tmp_path / "made"
+        made = harness.asking_directory / "made"
         prompt = harness.runs(f"touch {quoted(made)}")
         request = harness.request(prompt, directory=harness.asking_directory)
         run = await harness.run(request, await harness.prepare(request))
