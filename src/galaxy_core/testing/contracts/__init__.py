@@ -24,18 +24,54 @@ pytest.register_assert_rewrite(
             "dispatcher_crashes",
             "dispatcher_endings",
             "dispatcher_people",
+            "audit",
+            "channel",
+            "clock",
+            "control",
+            "harness",
+            "incident_sink",
             "order_catalogue",
             "order_queue",
+            "outbox",
+            "presence",
+            "progress_feed",
+            "response_store",
+            "run_journal",
+            "session_store",
         )
     )
 )
 
-from galaxy_core.testing.contracts.contract import (  # noqa: E402 - see above
+from galaxy_core.testing.contracts.audit import (  # noqa: E402 - see above
+    AuditContract,
+    AuditFeatures,
+    AuditHarness,
+)
+from galaxy_core.testing.contracts.channel import (  # noqa: E402
+    ChannelContract,
+    ChannelFeatures,
+    ChannelHarness,
+)
+from galaxy_core.testing.contracts.clock import ClockContract, ClockFeatures  # noqa: E402
+from galaxy_core.testing.contracts.contract import (  # noqa: E402
     Contract,
     nasty_texts,
     overrides,
     requires,
     silent_overrides,
+    unknown_features,
+)
+from galaxy_core.testing.contracts.control import ControlContract  # noqa: E402
+from galaxy_core.testing.contracts.dispatcher import (  # noqa: E402
+    DispatcherContract,
+    DispatcherFeatures,
+    DispatcherHarness,
+)
+from galaxy_core.testing.contracts.harness import Harness, StoreFeatures  # noqa: E402
+from galaxy_core.testing.contracts.incident_sink import (  # noqa: E402
+    IncidentFeatures,
+    IncidentHarness,
+    IncidentSinkContract,
 )
 from galaxy_core.testing.contracts.order_catalogue import OrderCatalogueContract  # noqa: E402
 from galaxy_core.testing.contracts.order_queue import (  # noqa: E402
@@ -43,15 +79,52 @@ from galaxy_core.testing.contracts.order_queue import (  # noqa: E402
     QueueFeatures,
     QueueHarness,
 )
+from galaxy_core.testing.contracts.outbox import OutboxContract, OutboxHarness  # noqa: E402
+from galaxy_core.testing.contracts.presence import PresenceContract  # noqa: E402
+from galaxy_core.testing.contracts.progress_feed import ProgressFeedContract  # noqa: E402
+from galaxy_core.testing.contracts.response_store import ResponseStoreContract  # noqa: E402
+from galaxy_core.testing.contracts.run_journal import (  # noqa: E402
+    JournalFeatures,
+    JournalHarness,
+    RunJournalContract,
+)
+from galaxy_core.testing.contracts.session_store import SessionStoreContract  # noqa: E402
 
 __all__ = [
+    "AuditContract",
+    "AuditFeatures",
+    "AuditHarness",
+    "ChannelContract",
+    "ChannelFeatures",
+    "ChannelHarness",
+    "ClockContract",
+    "ClockFeatures",
     "Contract",
+    "ControlContract",
+    "DispatcherContract",
+    "DispatcherFeatures",
+    "DispatcherHarness",
+    "Harness",
+    "IncidentFeatures",
+    "IncidentHarness",
+    "IncidentSinkContract",
+    "JournalFeatures",
+    "JournalHarness",
     "OrderCatalogueContract",
     "OrderQueueContract",
+    "OutboxContract",
+    "OutboxHarness",
+    "PresenceContract",
+    "ProgressFeedContract",
     "QueueFeatures",
     "QueueHarness",
+    "ResponseStoreContract",
+    "RunJournalContract",
+    "SessionStoreContract",
+    "StoreFeatures",
     "nasty_texts",
     "overrides",
     "requires",
     "silent_overrides",
+    "unknown_features",
 ]

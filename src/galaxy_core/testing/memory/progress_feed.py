@@ -35,13 +35,13 @@ class MemoryProgressFeed(ProgressFeed):
         while True:
             changed = self._changes.next_change
             feed = self.feeds.get(order_id, [])
-            for item in feed[shown:]:
-                shown = item.number
-                yield item
-            if feed and isinstance(feed[-1].event, RunEnded):
+            if shown < len(feed):
+                shown += 1
+                yield feed[shown - 1]
+            elif feed and isinstance(feed[-1].event, RunEnded):
                 return
-            # What came in while the reader was busy has set the event already.
-            await changed.wait()
+            else:
+                await changed.wait()
 
     async def latest(self, order_id: OrderId) -> Progress | None:
         await checkpoint()

@@ -1,0 +1,264 @@
+"""The smaller adapters in memory, each under the suite of its port."""
+
+# ruff: noqa: D102 - the suites' harnesses say what each method is for
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import pytest
+from attrs import evolve
+
+from galaxy_core.domain.errors import TransientError
+from galaxy_core.domain.incident import Incident
+from galaxy_core.ports.audit_sink import AuditSink
+from galaxy_core.ports.audit_trail import AuditTrail
+from galaxy_core.ports.channel import Channel
+from galaxy_core.ports.incident_sink import IncidentSink
+from galaxy_core.ports.outbox import Outbox
+from galaxy_core.testing.contracts import (
+    AuditContract,
+    AuditHarness,
+    ChannelContract,
+    ChannelHarness,
+    ClockContract,
+    ControlContract,
+    Harness,
+    IncidentHarness,
+    IncidentSinkContract,
+    OutboxContract,
+    OutboxHarness,
+    PresenceContract,
+    ProgressFeedContract,
+    ResponseStoreContract,
+    RunJournalContract,
+    SessionStoreContract,
+)
+from galaxy_core.testing.factories import make_message
+from galaxy_core.testing.memory import (
+    AuditLines,
+    ChatService,
+    CommandBox,
+    LetterBox,
+    ManualClock,
+    MemoryAuditSink,
+    MemoryAuditTrail,
+    MemoryChannel,
+    MemoryControl,
+    MemoryIncidentSink,
+    MemoryOutbox,
+    MemoryPresence,
+    MemoryProgressFeed,
+    MemoryResponseStore,
+    MemoryRunJournal,
+    MemorySessionStore,
+)
+
+Port = TypeVar("Port")
+
+
+class MemoryHarness(Harness[Port]):
+    """An adapter made anew for each "process", over the same contents, on a manual clock."""
+
+    def __init__(self, make: Callable[[ManualClock], Callable[[], Port]]) -> None:
+        self.clock = ManualClock()
+        self._make = make(self.clock)
+
+    async def open(self) -> Port:
+        return self._make()
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    async def elapse(self, duration: timedelta) -> None:
+        await self.clock.elapse(duration)
+
+    async def restart(self) -> None:
+        """What processes share is kept outside of them; nothing of their own has to go."""
+
+
+class TestMemoryResponseStore(ResponseStoreContract):
+    """Responses."""
+
+    @pytest.fixture
+    def harness(self) -> MemoryHarness[MemoryResponseStore]:
+        """Give an empty store."""
+        first = MemoryResponseStore()
+        return MemoryHarness(lambda _: lambda: MemoryResponseStore(first.responses))
+
+
+class TestMemorySessionStore(SessionStoreContract):
+    """Sessions."""
+
+    @pytest.fixture
+    def harness(self) -> MemoryHarness[MemorySessionStore]:
+        """Give an empty store."""
+        first = MemorySessionStore()
+        return MemoryHarness(lambda _: lambda: MemorySessionStore(first.sessions))
+
+
+class TestMemoryRunJournal(RunJournalContract):
+    """The run journal."""
+
+    @pytest.fixture
+    def harness(self) -> MemoryHarness[MemoryRunJournal]:
+        """Give an empty journal."""
+        first = MemoryRunJournal()
+        return MemoryHarness(lambda _: lambda: MemoryRunJournal(first.records))
+
+
+class TestMemoryControl(ControlContract):
+    """Commands."""
+
+    @pytest.fixture
+    def harness(self) -> MemoryHarness[MemoryControl]:
+        """Give an empty box."""
+        box = CommandBox()
+        return MemoryHarness(lambda clock: lambda: MemoryControl(clock, box))
+
+
+class TestMemoryProgressFeed(ProgressFeedContract):
+    """Progress."""
+
+    @pytest.fixture
+    def harness(self) -> MemoryHarness[MemoryProgressFeed]:
+        """Give an empty feed, which all processes share."""
+
+        def make(clock: ManualClock) -> Callable[[], MemoryProgressFeed]:
+            feed = MemoryProgressFeed(clock)
+            return lambda: feed
+
+        return MemoryHarness(make)
+
+
+class TestMemoryPresence(PresenceContract):
+    """Heartbeats."""
+
+    @pytest.fixture
+    def harness(self) -> MemoryHarness[MemoryPresence]:
+        """Give a machine on which nothing ran yet; all processes share its one heartbeat."""
+        presence = MemoryPresence()
+        return MemoryHarness(lambda _: lambda: presence)
+
+
+class TestManualClock(ClockContract):
+    """The clock that tests move."""
+
+    @pytest.fixture
+    def harness(self) -> MemoryHarness[ManualClock]:
+        """Give the clock that the harness itself moves."""
+        return MemoryHarness(lambda clock: lambda: clock)
+
+
+class MemoryOutboxHarness(MemoryHarness[Outbox], OutboxHarness):
+    """A letter box, opened by several processes."""
+
+    def __init__(self) -> None:
+        self.box = LetterBox()
+        super().__init__(lambda clock: lambda: MemoryOutbox(clock, self.box))
+
+    async def sent(self) -> Sequence[str]:
+        return list(self.box.sent)
+
+    async def undeliverable(self) -> dict[str, str]:
+        return {name: reason for name, (_, reason) in self.box.undeliverable.items()}
+
+
+class TestMemoryOutbox(OutboxContract):
+    """Letters."""
+
+    @pytest.fixture
+    def harness(self) -> MemoryOutboxHarness:
+        """Give an empty outbox."""
+        return MemoryOutboxHarness()
+
+
+class MemoryAuditHarness(MemoryHarness[AuditSink], AuditHarness):
+    """Lines that several writers add to, and that somebody tampers with."""
+
+    def __init__(self) -> None:
+        self.lines = AuditLines()
+        super().__init__(lambda _: lambda: MemoryAuditSink(self.lines))
+
+    async def trail(self) -> AuditTrail:
+        return MemoryAuditTrail(self.lines)
+
+    async def change_line(self, number: int) -> None:
+        record = self.lines.records[number - 1]
+        forged = evolve(record, event=evolve(record.event, machine="forged"))
+        self.lines.records[number - 1] = forged
+
+    async def remove_line(self, number: int) -> None:
+        del self.lines.records[number - 1]
+
+    async def swap_lines(self, first: int, second: int) -> None:
+        records = self.lines.records
+        records[first - 1], records[second - 1] = records[second - 1], records[first - 1]
+
+
+class TestMemoryAudit(AuditContract):
+    """The audit trail, both ends."""
+
+    @pytest.fixture
+    def harness(self) -> MemoryAuditHarness:
+        """Give an empty trail."""
+        return MemoryAuditHarness()
+
+
+class MemoryIncidentHarness(MemoryHarness[IncidentSink], IncidentHarness):
+    """A list of incidents."""
+
+    def __init__(self) -> None:
+        self.sink = MemoryIncidentSink()
+        super().__init__(lambda _: lambda: self.sink)
+
+    async def reported(self) -> Sequence[Incident]:
+        return self.sink.incidents
+
+
+class TestMemoryIncidentSink(IncidentSinkContract):
+    """Incidents."""
+
+    @pytest.fixture
+    def harness(self) -> MemoryIncidentHarness:
+        """Give an empty list."""
+        return MemoryIncidentHarness()
+
+
+class MemoryChannelHarness(MemoryHarness[Channel], ChannelHarness):
+    """A chat service with one chat."""
+
+    def __init__(self) -> None:
+        self.service = ChatService()
+        self._channel: MemoryChannel | None = None
+        super().__init__(lambda clock: lambda: self._connect(clock))
+
+    def _connect(self, clock: ManualClock) -> MemoryChannel:
+        self._channel = MemoryChannel(clock, self.service)
+        return self._channel
+
+    async def say(self, text: str) -> None:
+        self.service.push(make_message(text=text, chat_id=self.chat))
+
+    async def texts(self) -> Sequence[str]:
+        return self.service.texts(self.chat)
+
+    async def shown(self) -> Sequence[str]:
+        return [progress.text for progress in self.service.shown.values()]
+
+    async def make_unreachable(self) -> None:
+        self.service.blocked.add(self.chat)
+
+    async def refuse_once(self, retry_after: timedelta) -> None:
+        assert self._channel is not None
+        error = TransientError("too many messages", retry_after=retry_after)
+        self._channel.faults.fail("channel.send", error)
+
+
+class TestMemoryChannel(ChannelContract):
+    """A channel whose people are a test."""
+
+    @pytest.fixture
+    def harness(self) -> MemoryChannelHarness:
+        """Give an empty chat."""
+        return MemoryChannelHarness()
