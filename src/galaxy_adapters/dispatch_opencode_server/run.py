@@ -15,6 +15,7 @@ import anyio.abc
 import anyio.to_thread
 from attrs import define, evolve, field
 
+from galaxy_adapters._opencode.verdict import judge
 from galaxy_adapters.dispatch_opencode_server.attachments import file_parts
 from galaxy_adapters.dispatch_opencode_server.client import CallNotFound, Json, OpencodeClient
 from galaxy_adapters.dispatch_opencode_server.events import (
@@ -29,7 +30,7 @@ from galaxy_adapters.dispatch_opencode_server.settling import Settling
 from galaxy_adapters.dispatch_opencode_server.stopping import family_of, stop_session
 from galaxy_adapters.dispatch_opencode_server.tickets import Errand
 from galaxy_adapters.dispatch_opencode_server.turn import Turn
-from galaxy_adapters.dispatch_opencode_server.verdict import judge, read_aftermath
+from galaxy_adapters.dispatch_opencode_server.verdict import read_aftermath
 from galaxy_adapters.dispatch_opencode_server.watch import Watch
 from galaxy_core.domain.errors import DispatcherUnavailable, GalaxyError
 from galaxy_core.domain.run import RunEnded, RunEvent, RunRequest, RunStarted, Verdict

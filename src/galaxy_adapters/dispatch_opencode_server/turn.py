@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from attrs import define, field
 
-from galaxy_adapters.dispatch_opencode_server import parts
+from galaxy_adapters._opencode import parts
 from galaxy_adapters.dispatch_opencode_server.client import Json
 from galaxy_adapters.dispatch_opencode_server.events import BusEvent
 from galaxy_core.domain.ids import RequestId

@@ -1,86 +1,14 @@
-"""How a turn ended, judged by what the session holds after our message.
+"""What a session holds after our message: by this a turn is judged.
 
 The answer's text is taken from here and not from the stream, which may have been broken.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from attrs import frozen
-
-from galaxy_adapters.dispatch_opencode_server import parts
-from galaxy_adapters.dispatch_opencode_server.client import Json, OpencodeClient
-from galaxy_core.domain.response import Usage
-from galaxy_core.domain.run import RunEnded, Verdict
+from galaxy_adapters._opencode.verdict import Aftermath
+from galaxy_adapters.dispatch_opencode_server.client import OpencodeClient
 
 _LARGEST_PAGE = 100
-_GOES_ON = frozenset({"tool-calls", "unknown"})
-"""Finishes after which opencode asks the model again."""
-_CUT = {
-    "length": "The model's answer was cut off at its longest length.",
-    "content-filter": "The model's provider held the answer back (content filter).",
-    "error": "The model's provider broke the answer off.",
-}
-
-
-@frozen(kw_only=True)
-class Aftermath:
-    """All that came of one message."""
-
-    messages: tuple[Json, ...] = ()
-    """Every message after ours, oldest first: answers, and what opencode itself threw in."""
-
-    @property
-    def answers(self) -> list[Json]:
-        """The agent's messages; a compaction's summary is not one of them."""
-        return [
-            message
-            for message in self.messages
-            if message["info"].get("role") == "assistant" and not message["info"].get("summary")
-        ]
-
-    @property
-    def text(self) -> str:
-        """What the agent said, whole."""
-        pieces = [
-            str(part.get("text") or "")
-            for message in self.answers
-            for part in message.get("parts") or []
-            if part.get("type") == "text" and not part.get("synthetic")
-        ]
-        return "\n\n".join(piece.strip("\n") for piece in pieces if piece.strip())
-
-    @property
-    def usage(self) -> Usage:
-        """What the steps in this session cost; sub-agents have sessions of their own."""
-        total = Usage()
-        for message in self.messages:
-            for part in message.get("parts") or []:
-                if part.get("type") == "step-finish":
-                    total += parts.usage(part)
-        return total
-
-    @property
-    def refused(self) -> Json | None:
-        """The tool call whose refusal was the last thing that happened; None otherwise."""
-        for part in self.answers[-1].get("parts") or [] if self.answers else []:
-            if part.get("type") == "tool" and parts.was_refused(part):
-                refused: Json = part
-                return refused
-        return None
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether the agent came to an end of its own, good or bad."""
-        if not self.answers:
-            return False
-        info = self.answers[-1]["info"]
-        if info.get("error"):
-            return True
-        if not (info.get("time") or {}).get("completed") or not info.get("finish"):
-            return False
-        return info["finish"] not in _GOES_ON or self.refused is not None
 
 
 async def read_aftermath(
@@ -94,68 +22,3 @@ async def read_aftermath(
         page, cursor = await client.newest_messages(session, _LARGEST_PAGE, before=cursor)
         messages = [*page, *messages]
     return Aftermath(messages=tuple(m for m in messages if str(m["info"]["id"]) > message_id))
-
-
-def judge(aftermath: Aftermath, *, bus_error: Json | None, is_cancelled: bool) -> RunEnded:
-    """Say how the turn ended.  `bus_error` counts where no answer came to be at all."""
-    answers = aftermath.answers
-    info = answers[-1]["info"] if answers else {}
-    error = info.get("error") or (bus_error if not answers else None)
-    if is_cancelled:
-        return RunEnded(verdict=Verdict.CANCELLED, reason="It was cancelled.")
-    if isinstance(error, dict):
-        return _judge_error(error)
-    if (refused := aftermath.refused) is not None:
-        return _failed(f"The agent stopped because it was refused: {parts.refused_what(refused)}.")
-    return _judge_finish(info)
-
-
-def _judge_finish(info: Json) -> RunEnded:
-    if not info:
-        return _broken_off("The agent stopped before it answered.")
-    finish = str(info.get("finish") or "")
-    if not (info.get("time") or {}).get("completed") or not finish:
-        return _broken_off("The agent stopped in the middle of its answer.")
-    if finish in _CUT:
-        return _failed(_CUT[finish])
-    if finish in _GOES_ON:
-        return _broken_off("The agent stopped between two steps of its work.")
-    return RunEnded(verdict=Verdict.SUCCEEDED)
-
-
-def _judge_error(error: Json) -> RunEnded:
-    name = str(error.get("name") or "error")
-    data = error.get("data") or {}
-    message = str(data.get("message") or name)
-    if name == "MessageAbortedError":
-        return _broken_off("The agent was stopped from outside.")
-    if name == "APIError" and data.get("isRetryable"):
-        return _broken_off(
-            f"The model's provider failed: {message}", _retry_after(data.get("responseHeaders"))
-        )
-    sentence = {
-        "APIError": f"The model's provider refused: {message}",
-        "ProviderAuthError": f"The model's provider wants other credentials: {message}",
-        "ContextOverflowError": f"The conversation has become too long for the model: {message}",
-        "ContentFilterError": _CUT["content-filter"],
-        "MessageOutputLengthError": _CUT["length"],
-    }.get(name, f"The agent failed: {message}")
-    return _failed(sentence)
-
-
-def _failed(reason: str) -> RunEnded:
-    return RunEnded(verdict=Verdict.FAILED, reason=reason)
-
-
-def _broken_off(reason: str, retry_after: timedelta | None = None) -> RunEnded:
-    return RunEnded(verdict=Verdict.BROKEN_OFF, reason=reason, retry_after=retry_after)
-
-
-def _retry_after(headers: object) -> timedelta | None:
-    if not isinstance(headers, dict):
-        return None
-    value = {str(name).lower(): text for name, text in headers.items()}.get("retry-after")
-    try:
-        return timedelta(seconds=max(0.0, float(str(value))))
-    except (ValueError, OverflowError):
-        return None

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from galaxy_adapters.dispatch_opencode_server.client import Json
 from galaxy_core.domain.ids import RequestId
 from galaxy_core.domain.response import Usage
 from galaxy_core.domain.run import (
@@ -19,6 +18,8 @@ from galaxy_core.domain.run import (
     ToolStatus,
 )
 
+Json: TypeAlias = dict[str, Any]
+"""A JSON object as opencode writes it."""
 Request: TypeAlias = PermissionRequested | QuestionAsked
 
 _DETAIL = 4096
