@@ -1,8 +1,10 @@
 """The contract of the `Dispatcher` port: what an agent owes whoever sends it orders.
 
-An adapter's test is a subclass with a harness, which knows the agent and its features::
+An adapter's test is a subclass that declares features and gives a harness::
 
     class TestMyDispatcher(DispatcherContract):
+        features = DispatcherFeatures(outlives_caller=False)
+
         @pytest.fixture
         async def harness(self) -> AsyncIterator[DispatcherHarness]: ...
 

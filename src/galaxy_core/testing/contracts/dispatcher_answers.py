@@ -8,10 +8,10 @@ from attrs import evolve
 
 from galaxy_core.domain.errors import DispatchRejected
 from galaxy_core.domain.run import RunStarted, TextAppended, Verdict
+from galaxy_core.testing.contracts.contract import requires
 from galaxy_core.testing.contracts.dispatcher_harness import (
     DispatcherHarness,
     DispatcherSuite,
-    need,
 )
 
 PAYLOADS = {
@@ -54,27 +54,27 @@ class AnswersSuite(DispatcherSuite):
         assert run.ended.verdict is Verdict.SUCCEEDED
         assert await harness.count(prompt) == before + 1
 
+    @requires("streams_text")
     async def test_text_arrives_while_it_is_written(self, harness: DispatcherHarness) -> None:
         """A watcher reads along; the pieces are the answer."""
-        need(harness.features.streams_text, "does not stream text")
         _, run = await harness.run_new(harness.says_slowly("one two three four"))
         pieces = run.of(TextAppended)
         assert len(pieces) > 1
         assert "".join(piece.text for piece in pieces) == "one two three four"
         assert run.ended.text == "one two three four"
 
+    @requires("reports_usage")
     async def test_tokens_are_counted(self, harness: DispatcherHarness) -> None:
         """The end of a run says what it cost."""
-        need(harness.features.reports_usage, "does not report tokens")
         _, run = await harness.run_new(harness.echoes())
         assert run.ended.usage.input_tokens > 0
         assert run.ended.usage.output_tokens > 0
 
     # ---- sessions
 
+    @requires("keeps_sessions")
     async def test_session_remembers(self, harness: DispatcherHarness) -> None:
         """The second prompt of a conversation sees the first."""
-        need(harness.features.keeps_sessions, "keeps no sessions")
         first, _ = await harness.run_new(harness.echoes())
         prompt = harness.echoes()
         second, run = await harness.run_new(prompt, first)
@@ -90,12 +90,12 @@ class AnswersSuite(DispatcherSuite):
         second, run = await harness.run_new(prompt)
         assert second.session_id != first.session_id
         assert not second.is_session_replaced
-        if harness.features.keeps_sessions:
+        if self.features.keeps_sessions:
             assert f"echo[1]: {prompt}" in run.ended.text
 
+    @requires("replaces_sessions")
     async def test_lost_session_is_replaced(self, harness: DispatcherHarness) -> None:
         """A session that the agent does not know gives way to a new one, and the ticket says so."""
-        need(harness.features.replaces_sessions, "cannot tell that a session is lost")
         request = harness.request(harness.echoes())
         lost = harness.session("ses_0000000000000000000000000a")
         ticket = await harness.dispatcher.prepare(request, lost, attempt=1)
@@ -130,21 +130,21 @@ class AnswersSuite(DispatcherSuite):
     # ---- agents, models, providers
 
     @pytest.mark.parametrize("name", ["no-such-agent", "SUB-AGENT"])
+    @requires("chooses_agents")
     async def test_agent_that_cannot_serve_is_rejected(
         self, harness: DispatcherHarness, name: str
     ) -> None:
         """An unknown name, or a sub-agent's, is an error and never a silent default."""
-        need(harness.features.chooses_agents, "has no agents to choose from")
         wanted = harness.sub_agent if name == "SUB-AGENT" else name
         request = harness.request(harness.echoes(), agent=wanted)
         with pytest.raises(DispatchRejected, match=wanted):
             await harness.prepare(request)
 
+    @requires("chooses_agents")
     async def test_agent_is_found_by_the_beginning_of_its_name(
         self, harness: DispatcherHarness
     ) -> None:
         """`sisyphus` finds `Sisyphus - ultraworker`, as the only agent that begins so."""
-        need(harness.features.chooses_agents, "has no agents to choose from")
         beginning = harness.named_agent.partition(" ")[0].lower()
         request = harness.request(harness.echoes(), agent=beginning)
         run = await harness.run(request, await harness.prepare(request))
@@ -157,16 +157,16 @@ class AnswersSuite(DispatcherSuite):
         run = await harness.run(request, await harness.prepare(request))
         assert run.ended.verdict is Verdict.SUCCEEDED
 
+    @requires("chooses_agents")
     async def test_unknown_model_is_rejected(self, harness: DispatcherHarness) -> None:
         """An unknown model is an error before anything is sent."""
-        need(harness.features.chooses_agents, "has no agents to choose from")
         request = harness.request(harness.echoes(), model="nobody/nothing")
         with pytest.raises(DispatchRejected, match="nobody/nothing"):
             await harness.prepare(request)
 
+    @requires("fails")
     async def test_refusal_of_the_provider_is_told(self, harness: DispatcherHarness) -> None:
         """What the provider says stands in the reason, and the order has failed."""
-        need(harness.features.fails, "has no provider that could fail")
         _, run = await harness.run_new(harness.fails("out of credit"))
         assert run.ended.verdict is Verdict.FAILED
         assert run.ended.reason

@@ -7,11 +7,11 @@ import anyio
 from galaxy_core.domain.delivery import Finding, TicketKind
 from galaxy_core.domain.errors import DispatcherUnavailable
 from galaxy_core.domain.run import RunStarted, Verdict
+from galaxy_core.testing.contracts.contract import requires
 from galaxy_core.testing.contracts.dispatcher_harness import (
     DispatcherHarness,
     DispatcherSuite,
     Watched,
-    need,
     quoted,
 )
 
@@ -21,9 +21,9 @@ class CrashesSuite(DispatcherSuite):
 
     # ---- once, whatever happens
 
+    @requires("can_be_asked")
     async def test_message_is_carried_out_once(self, harness: DispatcherHarness) -> None:
         """A ticket that is run again gives the same answer; the model is not asked again."""
-        need(harness.features.can_be_asked, "cannot be asked")
         prompt = harness.echoes()
         ticket, first = await harness.run_new(prompt)
         again = await harness.run(first.request, ticket)
@@ -31,18 +31,18 @@ class CrashesSuite(DispatcherSuite):
         assert again.ended.text == first.ended.text
         assert await harness.count(prompt) == 1
 
+    @requires("can_be_asked")
     async def test_unsent_message_is_unknown(self, harness: DispatcherHarness) -> None:
         """A ticket that was only prepared can be sent."""
-        need(harness.features.can_be_asked, "cannot be asked")
         request = harness.request(harness.echoes())
         ticket = await harness.prepare(request)
         assert await harness.dispatcher.find(ticket) is Finding.UNKNOWN
         run = await harness.run(request, ticket)
         assert run.ended.verdict is Verdict.SUCCEEDED
 
+    @requires("can_be_asked")
     async def test_finished_message_is_found(self, harness: DispatcherHarness) -> None:
         """Its answer can be fetched by a caller that never sent it."""
-        need(harness.features.can_be_asked, "cannot be asked")
         prompt = harness.echoes()
         ticket, first = await harness.run_new(prompt)
         fresh = await harness.crash_caller()
@@ -52,11 +52,11 @@ class CrashesSuite(DispatcherSuite):
         assert fetched.ended.text == first.ended.text
         assert await harness.count(prompt) == 1
 
+    @requires("can_be_asked")
     async def test_earlier_message_of_the_session_is_another(
         self, harness: DispatcherHarness
     ) -> None:
         """The same words sent twice are two messages."""
-        need(harness.features.can_be_asked, "cannot be asked")
         prompt = harness.echoes()
         first, run = await harness.run_new(prompt)
         second = await harness.prepare(run.request, first)
@@ -75,21 +75,20 @@ class CrashesSuite(DispatcherSuite):
             fresh = await harness.crash_caller()
             tasks.cancel_scope.cancel()
         finding = await fresh.find(ticket)
-        if not harness.features.can_be_asked:
+        if not self.features.can_be_asked:
             assert finding is Finding.CANNOT_TELL
             return
-        outlives = harness.features.outlives_caller
+        outlives = self.features.outlives_caller
         assert finding is (Finding.RUNNING if outlives else Finding.BROKEN_OFF)
         if outlives:
             await fresh.cancel(ticket)
         assert await harness.count(prompt) == 1
 
+    @requires("outlives_caller", "runs_tools")
     async def test_run_that_outlives_its_caller_is_followed_to_its_end(
         self, harness: DispatcherHarness
     ) -> None:
         """The successor gets the whole answer; the model was asked once."""
-        need(harness.features.outlives_caller, "ends its runs with the caller")
-        need(harness.features.runs_tools, "runs no tools")
         begun, go_on = harness.directory / "begun", harness.directory / "go on"
         waits = f"touch {quoted(begun)}; until test -e {quoted(go_on)}; do sleep 0.05; done"
         prompt = harness.runs(waits)
@@ -133,7 +132,7 @@ class CrashesSuite(DispatcherSuite):
         if not unreachable:
             assert run.ended.verdict is Verdict.BROKEN_OFF
             assert run.ended.reason
-        if not harness.features.can_be_asked:
+        if not self.features.can_be_asked:
             return
         assert await harness.dispatcher.find(ticket) is Finding.BROKEN_OFF
         go_on = harness.request(harness.echoes())

@@ -8,12 +8,12 @@ import anyio
 
 from galaxy_core.domain.delivery import Finding
 from galaxy_core.domain.run import RunLimits, StepFinished, Verdict
+from galaxy_core.testing.contracts.contract import requires
 from galaxy_core.testing.contracts.dispatcher_harness import (
     DispatcherHarness,
     DispatcherSuite,
     Watched,
     is_alive,
-    need,
     sleeper,
 )
 
@@ -23,9 +23,9 @@ class EndingsSuite(DispatcherSuite):
 
     # ---- ending a run
 
+    @requires("runs_tools")
     async def test_cancelled_run_stops_with_its_tools(self, harness: DispatcherHarness) -> None:
         """`cancel` returns when nothing works on the order any more, also no shell command."""
-        need(harness.features.runs_tools, "runs no tools")
         pid_file = harness.directory / "pid"
         request = harness.request(harness.runs(sleeper(pid_file)))
         ticket = await harness.prepare(request)
@@ -62,9 +62,9 @@ class EndingsSuite(DispatcherSuite):
         assert again.session_id == finished.session_id
         assert run.ended.verdict is Verdict.SUCCEEDED
 
+    @requires("runs_tools")
     async def test_watcher_that_leaves_leaves_no_orphan(self, harness: DispatcherHarness) -> None:
         """A run nobody watches goes on where it can be found again, else it ends at once."""
-        need(harness.features.runs_tools, "runs no tools")
         pid_file = harness.directory / "pid"
         request = harness.request(harness.runs(sleeper(pid_file)))
         ticket = await harness.prepare(request)
@@ -72,8 +72,8 @@ class EndingsSuite(DispatcherSuite):
             tasks.start_soon(harness.watch(request, ticket).follow)
             await harness.until(lambda: bool(pid_file.exists() and pid_file.read_text()))
             tasks.cancel_scope.cancel()
-        assert is_alive(pid_file) is harness.features.outlives_caller
-        if harness.features.outlives_caller:
+        assert is_alive(pid_file) is self.features.outlives_caller
+        if self.features.outlives_caller:
             assert await harness.dispatcher.find(ticket) is Finding.RUNNING
             await harness.dispatcher.cancel(ticket)
             assert not is_alive(pid_file)
@@ -90,16 +90,16 @@ class EndingsSuite(DispatcherSuite):
         total = timedelta(seconds=1)
         await self._gives_up(harness, harness.hangs(), RunLimits(total=total), elapses=total)
 
+    @requires("counts_steps")
     async def test_run_with_too_many_steps_is_given_up(self, harness: DispatcherHarness) -> None:
         """An agent's own limit is only advice to the model; this one holds."""
-        need(harness.features.counts_steps, "counts no steps")
         prompt = harness.runs(*["true"] * 8)
         run = await self._gives_up(harness, prompt, RunLimits(steps=3))
         assert len(run.of(StepFinished)) <= 5
 
+    @requires("counts_steps")
     async def test_rubbish_from_the_provider_is_given_up(self, harness: DispatcherHarness) -> None:
         """A provider that answers with rubbish is asked again for ever: that is ended."""
-        need(harness.features.counts_steps, "counts no steps")
         await self._gives_up(harness, harness.babbles(), RunLimits(unknown_finishes=3))
 
     async def _gives_up(

@@ -14,10 +14,9 @@ from collections.abc import Callable
 from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import anyio
-import pytest
 from attrs import define, field, frozen
 
 from galaxy_core.domain.delivery import Ticket, TicketKind
@@ -25,6 +24,7 @@ from galaxy_core.domain.ids import ConversationKey, OrderId
 from galaxy_core.domain.run import RunEnded, RunEvent, RunLimits, RunRequest
 from galaxy_core.domain.session import Session
 from galaxy_core.ports.dispatcher import Dispatcher
+from galaxy_core.testing.contracts.contract import Contract
 from galaxy_core.testing.factories import unique
 from galaxy_core.testing.opencode_project import NAMED_AGENT
 
@@ -67,7 +67,6 @@ class DispatcherFeatures:
 class DispatcherHarness(abc.ABC):
     """One agent under test, in a project folder of its own."""
 
-    features: DispatcherFeatures = DispatcherFeatures()
     dispatcher: Dispatcher
     """As made by a caller that lives; `crash_caller` gives its successor."""
     directory: Path
@@ -256,12 +255,6 @@ class Watched:
         return last
 
 
-def need(is_there: bool, lack: str) -> None:  # noqa: FBT001 - reads as a sentence at the call
-    """Skip a test of something that this agent `lack`s."""
-    if not is_there:
-        pytest.skip(f"this agent {lack}")
-
-
 def quoted(path: Path) -> str:
     """The path as a word of a shell command."""
     return shlex.quote(str(path))
@@ -284,12 +277,7 @@ def is_alive(pid_file: Path) -> bool:
     return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
-class DispatcherSuite:
+class DispatcherSuite(Contract):
     """What the parts of the contract share."""
 
-    pytestmark = pytest.mark.anyio
-
-    @pytest.fixture
-    def harness(self) -> DispatcherHarness:
-        """The agent under test, with everything it started ended after the test."""
-        raise NotImplementedError("an adapter's test gives its own harness")
+    features: ClassVar[DispatcherFeatures] = DispatcherFeatures()
