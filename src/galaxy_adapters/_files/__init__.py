@@ -13,6 +13,7 @@ from galaxy_adapters._files.durable import (
     write_durably,
 )
 from galaxy_adapters._files.errors import storage_errors, storage_unavailable
+from galaxy_adapters._files.exclusive_lock import exclusive_lock
 from galaxy_adapters._files.filesystem_kind import (
     filesystem_kind,
     is_network_kind,
@@ -39,6 +40,7 @@ __all__ = [
     "append_durably",
     "create_durably",
     "create_named",
+    "exclusive_lock",
     "filesystem_kind",
     "is_network_kind",
     "make_durable_folder",

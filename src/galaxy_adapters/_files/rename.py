@@ -29,10 +29,21 @@ def rename_exclusively(source: str, target: str) -> bool:
             return False
         if code not in _UNSUPPORTED:
             raise OSError(code, os.strerror(code), source, None, target)
+    return _link_and_unlink(source, target)
+
+
+def _link_and_unlink(source: str, target: str) -> bool:
     try:
         os.link(source, target, follow_symlinks=False)
     except FileExistsError:
         return False
+    except PermissionError:
+        # Folders have no hard links, and other users' files may not be given any.  Two who
+        # rename to one name at the same moment are not kept apart here.
+        if os.path.lexists(target):
+            return False
+        os.rename(source, target)
+        return True
     os.unlink(source)
     return True
 

@@ -1,0 +1,6 @@
+"""Orders as files in a folder: the queue for workers, the catalogue for people."""
+
+from galaxy_adapters.queue_filesystem._times import QueueTimes
+from galaxy_adapters.queue_filesystem.queue import FilesystemOrderQueue
+
+__all__ = ["FilesystemOrderQueue", "QueueTimes"]

@@ -1,0 +1,94 @@
+"""Orders that ended: one file each, made once, by which an order is known for ever after."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import evolve, frozen
+
+from galaxy_adapters._files import SharedSync, create_named
+from galaxy_adapters.queue_filesystem._paths import QueuePaths
+from galaxy_adapters.queue_filesystem._reader import Found
+from galaxy_core.domain.errors import UnreadableFile
+from galaxy_core.domain.ids import OrderId
+from galaxy_core.domain.order import JSONValue, Order
+from galaxy_core.domain.response import Ending
+from galaxy_core.wire.order import decode_archived, encode_archived
+
+SOURCE_KEY = "source_file"
+"""Member of an archived order that says which file it came from."""
+
+
+@frozen
+class Source:
+    """The file that an order came from."""
+
+    name: str
+    digest: str
+    modified_ns: int
+
+    @classmethod
+    def of(cls, name: str, found: Found) -> Source:
+        """The source that a waiting file would be."""
+        return cls(name, found.digest, found.stamp[0])
+
+    def members(self) -> dict[str, JSONValue]:
+        """Its form in the archive."""
+        return {"name": self.name, "sha256": self.digest, "modified_ns": self.modified_ns}
+
+
+@frozen
+class Archived:
+    """An order of the archive, as far as it matters for knowing it again."""
+
+    order: Order
+    ending: Ending | None
+    source: Source | None
+
+    def is_of(self, found: Found) -> bool:
+        """Whether it has the content of a waiting file."""
+        if self.source is not None and self.source.digest == found.digest:
+            return True
+        return evolve(self.order, refusals=()) == evolve(found.order, id=self.order.id, refusals=())
+
+
+class Archive:
+    """The archive's folder."""
+
+    def __init__(self, paths: QueuePaths) -> None:
+        self._paths = paths
+        self._sync = SharedSync(Path(paths.archive))
+
+    def has(self, order_id: str) -> bool:
+        """Whether the order has ended."""
+        return os.path.lexists(self._paths.archived(order_id))
+
+    def read(self, order_id: OrderId) -> Archived | None:
+        """The order; None when there is none, or none that can be read."""
+        try:
+            data = Path(self._paths.archived(order_id)).read_bytes()
+            order, ending = decode_archived(data, name=order_id)
+        except (FileNotFoundError, UnreadableFile):
+            return None
+        return Archived(order, ending, _source(order.wire.get(SOURCE_KEY)))
+
+    def add(self, order: Order, ending: Ending, source: Source) -> None:
+        """Archive it durably; the first ending of an order stands.  Raises `StorageUnavailable`."""
+        base = dict(order.wire) or json.loads(encode_archived(order, ending))
+        data = encode_archived(order, ending, source={**base, SOURCE_KEY: source.members()})
+        target = Path(self._paths.archived(order.id))
+        create_named(target, data, scratch=Path(self._paths.scratch))
+        # Also when it was there: whoever made it may have died before it was for good.
+        self._sync.sync()
+
+
+def _source(kept: JSONValue) -> Source | None:
+    if not isinstance(kept, Mapping):
+        return None
+    name, digest, modified = kept.get("name"), kept.get("sha256"), kept.get("modified_ns")
+    if isinstance(name, str) and isinstance(digest, str) and isinstance(modified, int):
+        return Source(name, digest, modified)
+    return None

@@ -1,0 +1,165 @@
+"""Giving back what nobody works on any more.
+
+Whatever step a worker died at, what it left is one of: a ball with its token (taken over by
+renaming it), a lane with nothing in it (removed), `<name>.processing` without a ball (a stray,
+taken by renaming it), a scratch file (swept).  Any worker may heal, many at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from datetime import timedelta
+from pathlib import Path
+
+from attrs import define, field
+
+from galaxy_adapters._files import sweep_scratch
+from galaxy_adapters.queue_filesystem._aside import Aside
+from galaxy_adapters.queue_filesystem._holding import Holding, OrderGone
+from galaxy_adapters.queue_filesystem._notes import Note, drop_note, read_note, write_note
+from galaxy_adapters.queue_filesystem._paths import SIDE_LANE_MARK, Ball, QueuePaths
+from galaxy_adapters.queue_filesystem._reader import Fault, Found, Unfit, read_order
+from galaxy_adapters.queue_filesystem._workers import Observer
+from galaxy_core.domain.incident import Incident
+from galaxy_core.ports.clock import Clock
+from galaxy_core.ports.incident_sink import IncidentSink
+
+
+@define
+class Survey:
+    """What is held, as one look at the folder shows it."""
+
+    orphans: list[Ball] = field(factory=list)
+    """Held by workers that are gone, or by us without our knowing: to be given back."""
+    busy_lanes: frozenset[str] = frozenset()
+    """Lanes in which another worker holds an order."""
+    held_names: frozenset[str] = frozenset()
+
+
+@define(eq=False)
+class Healer:
+    """Finds and gives back; the blocking parts say so."""
+
+    paths: QueuePaths
+    holding: Holding
+    observer: Observer
+    aside: Aside
+    incidents: IncidentSink
+    clock: Clock
+    max_file_bytes: int
+
+    def survey(self, ours: frozenset[Ball]) -> Survey:
+        """Look at all that is held; `ours` is what we know that we hold or are taking.
+
+        Removes empty lanes.  Takes microseconds for each held order.
+        """
+        balls, empty = self.holding.survey()
+        for lane in empty:
+            self.holding.free_lane(lane)
+        now = self.clock.monotonic()
+        gone: dict[str, bool] = {self.holding.worker: False}
+        result = Survey(held_names=frozenset(ball.name for ball in balls))
+        busy = set()
+        for ball in balls:
+            if ball.worker not in gone:
+                gone[ball.worker] = self.observer.is_gone(ball.worker, now)
+            is_debris = ball.worker == self.holding.worker and ball not in ours
+            if gone[ball.worker] or is_debris:
+                result.orphans.append(ball)
+            if ball not in ours and not ball.lane.startswith(SIDE_LANE_MARK):
+                busy.add(ball.lane)
+        result.busy_lanes = frozenset(busy)
+        self.observer.remove_dead(keep=frozenset(gone))
+        return result
+
+    def recover(self, ball: Ball) -> str | None:
+        """Give an orphan back; the name under which it waits, None when it does not.
+
+        Blocks for disk syncs.  Raises `StorageUnavailable`; it is an orphan still then.
+        """
+        ours = self.holding.take_over(ball)
+        if ours is None:
+            return None
+        is_debris = ball.worker == self.holding.worker
+        return self._return(ours, "" if is_debris else "The worker that held it is gone.")
+
+    def recover_stray(self, name: str) -> str | None:
+        """Give `name.processing`, which nobody holds, back.  Else like `recover`."""
+        shown = self.paths.shown(name)
+        if os.path.islink(shown):
+            if not os.path.exists(shown):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(shown)
+            return None
+        ball = self.holding.take_stray(name)
+        if ball is None:
+            return None
+        return self._return(ball, "It was marked as being worked on, but nobody did.")
+
+    def sweep(self) -> None:
+        """Remove what dead writers left.  Blocks."""
+        sweep_scratch(Path(self.paths.scratch))
+
+    def _return(self, ball: Ball, reason: str) -> str | None:
+        path = self.paths.ball(ball)
+        found = read_order(path, ball.name, max_bytes=self.max_file_bytes)
+        if isinstance(found, Unfit):
+            if found.fault is not Fault.GONE:
+                self.holding.hide(ball)
+                self.aside.put(path, ball.name, found.reason)
+            self.holding.free_lane(ball.lane)
+            return None
+        if reason:
+            self._count(ball, found, reason)
+        try:
+            name = self.holding.give_back(ball)
+        except OrderGone:  # we were frozen, and taken over in turn
+            return None
+        if name != ball.name:
+            self._rename_note(ball.name, name, found)
+        if reason:
+            self.incidents.report(
+                Incident(
+                    kind="order_taken_over",
+                    message=f"Order file {ball.name} waits again. {reason}",
+                    key=f"taken-over:{ball.file_name}",
+                    order_id=found.order.id,
+                )
+            )
+        return name
+
+    def _count(self, ball: Ball, found: Found, reason: str) -> None:
+        """The claim whose worker died counts as an attempt."""
+        note = read_note(self.paths, ball.name)
+        is_same = note is not None and note.digest == found.digest
+        write_note(
+            self.paths,
+            ball.name,
+            Note(
+                digest=found.digest,
+                attempts=(note.attempts if note is not None and is_same else 0) + 1,
+                given_back_at=self.clock.now(),
+                delay=timedelta(0),
+                reason=reason,
+                order_id=note.order_id if note is not None and is_same else None,
+            ),
+        )
+
+    def _rename_note(self, old: str, new: str, found: Found) -> None:
+        note = read_note(self.paths, old)
+        if note is not None and note.digest == found.digest:
+            order_id = note.order_id or found.order.id
+            write_note(
+                self.paths,
+                new,
+                Note(
+                    digest=note.digest,
+                    attempts=note.attempts,
+                    given_back_at=note.given_back_at,
+                    delay=note.delay,
+                    reason=note.reason,
+                    order_id=order_id,
+                ),
+            )
+            drop_note(self.paths, old)

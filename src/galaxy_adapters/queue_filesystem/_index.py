@@ -1,0 +1,352 @@
+"""Which waiting order comes next: in memory, at a cost that does not grow with their number.
+
+Conversations are lanes, each a heap by arrival.  A lane that may give out an order stands in a
+heap by urgency; one whose first order waits for another attempt, in a heap by time.  An order
+that waits for its own time, for other orders or for another machine has not joined its lane.
+What leaves is marked and dropped when it comes to the top.
+
+Does no I/O and reads no clock.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+
+from attrs import define, field
+
+from galaxy_adapters.queue_filesystem._paths import lane_key
+from galaxy_adapters.queue_filesystem._reader import Stamp
+from galaxy_core.domain.ids import OrderId, numbered
+from galaxy_core.domain.order import Order, Priority
+
+Arrival = tuple[int, str]
+"""Change time of the file in ns, then its name: the order of arrival."""
+
+
+@define(eq=False)
+class Lane:
+    """One conversation's waiting orders."""
+
+    key: str
+    waiting: list[tuple[Arrival, int, Entry]] = field(factory=list)
+    by_priority: list[int] = field(factory=lambda: [0] * len(Priority))
+    held: int = 0
+    """Orders of it that we hold."""
+    is_busy: bool = False
+    """Whether another worker holds one."""
+    version: int = 0
+    """Places in heaps that were taken with an older version do not count."""
+
+    def head(self) -> Entry | None:
+        """The first order; drops those that left."""
+        while self.waiting:
+            entry = self.waiting[0][2]
+            if entry.is_listed and entry.has_joined:
+                return entry
+            heapq.heappop(self.waiting)
+        return None
+
+
+@define(eq=False)
+class Entry:
+    """One waiting order, without its text."""
+
+    name: str
+    stamp: Stamp
+    wanted_id: OrderId
+    order_id: OrderId
+    lane: Lane
+    priority: Priority
+    not_before: datetime | None
+    after: tuple[OrderId, ...]
+    is_foreign: bool
+    """Whether another Hermes serves its machine from this folder."""
+    retry_at: float | None = None
+    """Monotonic second before which it is not given out again."""
+    given_back_at: datetime | None = None
+    is_listed: bool = True
+    has_joined: bool = False
+
+    @property
+    def arrival(self) -> Arrival:
+        """Its place in time."""
+        return (self.stamp[0], self.name)
+
+
+@define(eq=False)
+class Index:
+    """All waiting orders that are known.
+
+    `names` and `others` are machines' names, casefolded: our own, and those that another Hermes
+    serves.  `has_ended` asks whether an order is in the archive.
+    """
+
+    machine: str
+    names: frozenset[str]
+    others: frozenset[str]
+    has_ended: Callable[[OrderId], bool]
+    is_taken: Callable[[OrderId, str], bool] = lambda _id, _name: False
+    """Asks whether an id belongs to another order than the one in the file of that name."""
+    _entries: dict[str, Entry] = field(factory=dict)
+    _by_id: dict[OrderId, Entry] = field(factory=dict)
+    _lanes: dict[str, Lane] = field(factory=dict)
+    _ready: list[tuple[int, Arrival, int, int, Lane]] = field(factory=list)
+    _delayed: list[tuple[float, int, int, Lane]] = field(factory=list)
+    _timed: list[tuple[datetime, int, Entry]] = field(factory=list)
+    _dependants: dict[OrderId, list[Entry]] = field(factory=dict)
+    _cancelled: dict[OrderId, datetime] = field(factory=dict)
+    _next_number: dict[OrderId, int] = field(factory=dict)
+    _tie: Iterator[int] = field(factory=itertools.count)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    # ---- orders come and go
+
+    def add(
+        self, name: str, order: Order, stamp: Stamp, *, wanted_id: OrderId | None = None
+    ) -> Entry:
+        """Note a waiting order; the newest content of `name` counts."""
+        self.remove(name)
+        key = lane_key(order.conversation(self.machine))
+        target = order.target.casefold() if order.target else ""
+        entry = Entry(
+            name=name,
+            stamp=stamp,
+            wanted_id=wanted_id or order.id,
+            order_id=wanted_id or order.id,
+            lane=self._lane(key),
+            priority=order.priority,
+            not_before=order.not_before,
+            after=order.after,
+            is_foreign=target in self.others and target not in self.names,
+        )
+        self._entries[name] = entry
+        self._give_id(entry)
+        self._settle(entry)
+        return entry
+
+    def remove(self, name: str) -> Entry | None:
+        """Forget a waiting order."""
+        entry = self._entries.pop(name, None)
+        if entry is None:
+            return None
+        entry.is_listed = False
+        if self._by_id.get(entry.order_id) is entry:
+            del self._by_id[entry.order_id]
+        if entry.has_joined:
+            entry.lane.by_priority[entry.priority] -= 1
+        self._rank(entry.lane)
+        return entry
+
+    def get(self, name: str) -> Entry | None:
+        """The order in the file `name`."""
+        return self._entries.get(name)
+
+    def find(self, order_id: OrderId) -> Entry | None:
+        """The order with this id."""
+        return self._by_id.get(order_id)
+
+    def file_names(self) -> Iterable[str]:
+        """The files of all orders."""
+        return self._entries.keys()
+
+    def delay(self, entry: Entry, *, until: float, given_back_at: datetime) -> None:
+        """Give the order out no sooner; later ones of its lane wait behind it."""
+        entry.retry_at = until
+        entry.given_back_at = given_back_at
+        self._rank(entry.lane)
+
+    # ---- lanes
+
+    def hold(self, entry: Entry) -> Lane:
+        """The order is ours now: it leaves the index, and its lane stands still."""
+        lane = self._lane(entry.lane.key)
+        lane.held += 1
+        self.remove(entry.name)
+        self._rank(lane)
+        return lane
+
+    def let_go(self, lane: Lane) -> None:
+        """An order of the lane is not ours any more."""
+        lane.held -= 1
+        self._rank(lane)
+
+    def mark_busy(self, key: str) -> None:
+        """Another worker holds an order of the lane."""
+        lane = self._lanes.get(key)
+        if lane is not None and not lane.is_busy:
+            lane.is_busy = True
+            self._rank(lane)
+
+    def mark_free(self, key: str) -> None:
+        """No other worker holds one any more."""
+        lane = self._lanes.get(key)
+        if lane is not None and lane.is_busy:
+            lane.is_busy = False
+            self._rank(lane)
+
+    def set_busy(self, keys: frozenset[str]) -> None:
+        """Exactly these lanes are held by other workers."""
+        for key, lane in list(self._lanes.items()):
+            if lane.is_busy and key not in keys:
+                self.mark_free(key)
+        for key in keys:
+            self.mark_busy(key)
+
+    # ---- wishes and ends
+
+    def set_cancelled(self, cancelled: dict[OrderId, datetime]) -> None:
+        """Orders that people want cancelled, and since when."""
+        self._cancelled = cancelled
+
+    def note_end(self, order_id: OrderId) -> None:
+        """An order is in the archive now."""
+        for entry in self._dependants.pop(order_id, ()):
+            if entry.is_listed and not entry.has_joined:
+                self._settle(entry)
+
+    def check_ends(self) -> None:
+        """Look whether orders that others wait for have ended."""
+        for order_id in [o for o in self._dependants if self.has_ended(o)]:
+            self.note_end(order_id)
+
+    # ---- the next one
+
+    def next(self, now: float, day: datetime) -> Entry | None:
+        """The order to be claimed now; it stays in the index.  `now` is monotonic."""
+        wanted = self.next_cancelled(now)
+        if wanted is not None:
+            return wanted
+        self._wake(now, day)
+        while self._ready:
+            _, _, version, _, lane = self._ready[0]
+            if version == lane.version:
+                head = lane.head()
+                if head is not None:
+                    return head
+            heapq.heappop(self._ready)
+        return None
+
+    def next_cancelled(self, now: float) -> Entry | None:
+        """The oldest order that is to be given out for being ended."""
+        found = [
+            entry
+            for order_id, asked_at in self._cancelled.items()
+            if (entry := self._by_id.get(order_id)) is not None
+            # Given back after the wish was known (its answer could not be stored, say): the
+            # delay stands, or the worker would spin.
+            and (
+                entry.retry_at is None
+                or entry.retry_at <= now
+                or entry.given_back_at is None
+                or asked_at > entry.given_back_at
+            )
+        ]
+        return min(found, key=lambda entry: entry.arrival, default=None)
+
+    def until_next(self, now: float, day: datetime) -> timedelta | None:
+        """Time until `next` may change by itself; None when only an event can change it."""
+        self._wake(now, day)
+        while self._timed and not self._timed[0][2].is_listed:
+            heapq.heappop(self._timed)
+        moments = [timedelta(seconds=self._delayed[0][0] - now)] if self._delayed else []
+        if self._timed:
+            moments.append(self._timed[0][0] - day)
+        return min(moments, default=None)
+
+    # ---- inside
+
+    def _lane(self, key: str) -> Lane:
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Lane(key)
+        return lane
+
+    def _settle(self, entry: Entry) -> None:
+        """Let the order wait for what it waits for, or join its lane."""
+        if entry.is_foreign:
+            return
+        unmet = next((o for o in entry.after if not self.has_ended(o)), None)
+        if unmet is not None:
+            self._dependants.setdefault(unmet, []).append(entry)
+            return
+        if entry.not_before is not None:
+            heapq.heappush(self._timed, (entry.not_before, next(self._tie), entry))
+            return
+        self._join(entry)
+
+    def _join(self, entry: Entry) -> None:
+        # Its lane may have been forgotten and made anew while the order stood outside.
+        entry.lane = self._lane(entry.lane.key)
+        entry.has_joined = True
+        entry.lane.by_priority[entry.priority] += 1
+        heapq.heappush(entry.lane.waiting, (entry.arrival, next(self._tie), entry))
+        self._rank(entry.lane)
+
+    def _rank(self, lane: Lane) -> None:
+        """Give the lane its place anew, after anything about it changed."""
+        lane.version += 1
+        head = lane.head()
+        if head is None:
+            if not lane.held and not lane.is_busy and not lane.waiting:
+                self._drop_if_unused(lane)
+            return
+        if lane.held or lane.is_busy:
+            return
+        if head.retry_at is not None:
+            place = (head.retry_at, lane.version, next(self._tie), lane)
+            heapq.heappush(self._delayed, place)
+            return
+        self._make_ready(lane, head)
+
+    def _make_ready(self, lane: Lane, head: Entry) -> None:
+        highest = max(p for p in Priority if lane.by_priority[p])
+        place = (-highest, head.arrival, lane.version, next(self._tie), lane)
+        heapq.heappush(self._ready, place)
+
+    def _drop_if_unused(self, lane: Lane) -> None:
+        """Forget an empty lane, so that old conversations cost nothing."""
+        if self._lanes.get(lane.key) is lane:
+            del self._lanes[lane.key]
+
+    def _wake(self, now: float, day: datetime) -> None:
+        """Let those join or be ready whose time has come."""
+        while self._timed and (not self._timed[0][2].is_listed or self._timed[0][0] <= day):
+            entry = heapq.heappop(self._timed)[2]
+            if entry.is_listed and not entry.has_joined:
+                self._join(entry)
+        while self._delayed:
+            due, version, _, lane = self._delayed[0]
+            if version == lane.version and due > now:
+                return
+            heapq.heappop(self._delayed)
+            if version == lane.version:
+                head = lane.head()
+                if head is not None:
+                    head.retry_at = None
+                    self._make_ready(lane, head)
+
+    def _give_id(self, entry: Entry) -> None:
+        """Find the id under which the order is known while it waits.
+
+        The file that is named after an id has the best claim to it, then the one that was here
+        first; the others are numbered.
+        """
+        rival = self._by_id.get(entry.wanted_id)
+        if rival is not None and f"{entry.wanted_id}.json" == entry.name:
+            entry.order_id = entry.wanted_id
+            self._by_id[entry.wanted_id] = entry
+            entry, rival = rival, entry
+        if rival is not None or self.is_taken(entry.wanted_id, entry.name):
+            number = self._next_number.get(entry.wanted_id, 2)
+            while (candidate := numbered(entry.wanted_id, number)) in self._by_id or self.is_taken(
+                candidate, entry.name
+            ):
+                number += 1
+            self._next_number[entry.wanted_id] = number
+            entry.order_id = candidate
+        self._by_id[entry.order_id] = entry

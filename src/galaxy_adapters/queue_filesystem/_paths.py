@@ -1,0 +1,167 @@
+"""Names of the files that say where an order stands.
+
+    orders/N.json                       waits
+    orders/N.json.processing            a worker holds it (a second name of the held file)
+    queue_state/held/<lane>/<token>~N.json   the held file itself; renaming it is the lease
+    queue_state/ids/<order id>          -> "<digest>~N.json": whose id this is
+    queue_state/notes/N.json            attempts and delay of an order that was given back
+    archive/<order id>.json             it ended
+
+The full table, with what every crash leaves behind, is docs/adr/0002-file-queue.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from attrs import field, frozen
+
+from galaxy_core.domain.ids import ConversationKey
+from galaxy_core.wire.layout import Layout
+
+ENDING = ".json"
+HELD_ENDING = ".processing"
+SEPARATOR = "~"
+SIDE_LANE_MARK = "-"
+"""First character of a lane that holds one order outside of its conversation's turn."""
+
+MAX_NAME_BYTES = 200
+"""Longest order file name in bytes that is worked with: the held file's name is a token longer,
+and a file name has at most 255."""
+
+
+def is_order_name(name: str) -> bool:
+    """Whether a file of this name in the orders' folder is meant as an order."""
+    return name.endswith(ENDING) and not name.startswith(".")
+
+
+def stem_of(name: str) -> str:
+    """The file's name without `.json`."""
+    return name[: -len(ENDING)]
+
+
+def lane_key(conversation: ConversationKey) -> str:
+    """The folder that stands for a conversation while one of its orders is held."""
+    return hashlib.sha256(conversation.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+@frozen
+class Ball:
+    """The held file, taken apart: who has the ball may run with it."""
+
+    lane: str
+    token: str
+    name: str
+
+    @property
+    def worker(self) -> str:
+        """The worker that the token belongs to."""
+        return self.token.partition(SEPARATOR)[0]
+
+    @property
+    def file_name(self) -> str:
+        """The name within the lane's folder."""
+        return f"{self.token}{SEPARATOR}{self.name}"
+
+    @classmethod
+    def parse(cls, lane: str, file_name: str) -> Ball | None:
+        """Read a name in a lane's folder; None for one that nobody of us has made."""
+        parts = file_name.split(SEPARATOR, 2)
+        if len(parts) != 3 or not all(parts):  # noqa: PLR2004 - worker, number, order's file
+            return None
+        return cls(lane, f"{parts[0]}{SEPARATOR}{parts[1]}", parts[2])
+
+
+def _join(*parts: str) -> str:
+    return os.path.join(*parts)
+
+
+@frozen
+class QueuePaths:
+    """The queue's folders as strings: joined thousands of times a second."""
+
+    layout: Layout
+    orders: str = field(init=False)
+    archive: str = field(init=False)
+    corrupted: str = field(init=False)
+    scratch: str = field(init=False)
+    held: str = field(init=False)
+    workers: str = field(init=False)
+    notes: str = field(init=False)
+    ids: str = field(init=False)
+    keys: str = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        layout = self.layout
+        state = os.fspath(layout.queue_state)
+        places = {
+            "orders": os.fspath(layout.orders),
+            "archive": os.fspath(layout.archive),
+            "corrupted": os.fspath(layout.corrupted),
+            **{
+                kind: _join(state, kind)
+                for kind in ("scratch", "held", "workers", "notes", "ids", "keys")
+            },
+        }
+        for name, place in places.items():
+            object.__setattr__(self, name, place)
+
+    def folders(self) -> tuple[Path, ...]:
+        """Every folder that must be there, on one file system."""
+        return tuple(
+            Path(place)
+            for place in (
+                self.orders,
+                self.archive,
+                self.corrupted,
+                self.scratch,
+                self.held,
+                self.workers,
+                self.notes,
+                self.ids,
+                self.keys,
+            )
+        )
+
+    def order(self, name: str) -> str:
+        """A waiting order."""
+        return _join(self.orders, name)
+
+    def shown(self, name: str) -> str:
+        """The second name of a held order, for people."""
+        return _join(self.orders, name + HELD_ENDING)
+
+    def lane(self, key: str) -> str:
+        """A lane's folder."""
+        return _join(self.held, key)
+
+    def ball(self, ball: Ball) -> str:
+        """A held order."""
+        return _join(self.held, ball.lane, ball.file_name)
+
+    def note(self, name: str) -> str:
+        """What is remembered of an order that was given back."""
+        return _join(self.notes, name)
+
+    def owner(self, order_id: str) -> str:
+        """The link that says which file an id belongs to."""
+        return _join(self.ids, order_id)
+
+    def archived(self, order_id: str) -> str:
+        """An order that ended."""
+        return _join(self.archive, order_id + ENDING)
+
+    def response(self, order_id: str) -> str:
+        """The response to an order."""
+        return os.fspath(self.layout.response(order_id))
+
+    def journal(self, order_id: str) -> str:
+        """What was written down about the attempts at an order."""
+        return os.fspath(self.layout.run_journal(order_id))
+
+    def key(self, idempotency_key: str) -> str:
+        """The file that remembers which order came with a key."""
+        digest = hashlib.sha256(idempotency_key.encode("utf-8", "surrogatepass")).hexdigest()
+        return _join(self.keys, digest[:40])

@@ -1,0 +1,437 @@
+"""The queue of orders as files in a folder.
+
+Nothing is only in memory: the index is made from the folder at start, and a process that dies at
+any point leaves files from which any worker (or the next start) brings the order back; see
+`_holding` for the steps and docs/adr/0002-file-queue.md for every state.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import anyio
+import anyio.to_thread
+from anyio.lowlevel import checkpoint
+from attrs import evolve
+
+from galaxy_adapters._files import (
+    make_durable_folder,
+    refuse_network_folder,
+    storage_errors,
+    sync_directory,
+)
+from galaxy_adapters.queue_filesystem._accept import Acceptance
+from galaxy_adapters.queue_filesystem._archive import Archive
+from galaxy_adapters.queue_filesystem._aside import Aside
+from galaxy_adapters.queue_filesystem._healing import Healer
+from galaxy_adapters.queue_filesystem._holding import Holding, LaneBusy, OrderGone
+from galaxy_adapters.queue_filesystem._identity import Identity, Repeat
+from galaxy_adapters.queue_filesystem._index import Entry, Index, Lane
+from galaxy_adapters.queue_filesystem._intake import Intake
+from galaxy_adapters.queue_filesystem._keeper import Keeper
+from galaxy_adapters.queue_filesystem._lease import Desk, Held, lease_lost, note_of
+from galaxy_adapters.queue_filesystem._paths import Ball, QueuePaths
+from galaxy_adapters.queue_filesystem._reader import MAX_FILE_BYTES, Unfit
+from galaxy_adapters.queue_filesystem._signal import wait_or_sleep
+from galaxy_adapters.queue_filesystem._times import QueueTimes
+from galaxy_adapters.queue_filesystem._workers import Observer, WorkerLife
+from galaxy_core.domain.delivery import Delivery
+from galaxy_core.domain.errors import LeaseLost, UnsupportedFilesystem
+from galaxy_core.domain.ids import OrderId
+from galaxy_core.domain.order import Order
+from galaxy_core.domain.response import Ending, Outcome
+from galaxy_core.ports.clock import Clock
+from galaxy_core.ports.control import Control
+from galaxy_core.ports.incident_sink import IncidentSink
+from galaxy_core.ports.order_queue import Enqueued, OrderQueue
+from galaxy_core.wire.layout import Layout
+
+_KEPT_TOKENS = 10_000
+"""So many settled claims are remembered, for callers that settle twice."""
+_WALL_CLOCK_CHECK = timedelta(seconds=5)
+"""A sleeper looks again after so long: the time of day may have been set forward meanwhile."""
+
+T = TypeVar("T")
+
+
+class FilesystemOrderQueue(OrderQueue):
+    """One worker's view of the orders in a machine's folder.
+
+    `machine` names the conversation of orders that have none; `names` are the machine names that
+    are ours, `others` those that another Hermes serves from this folder.  People's wishes to
+    cancel are asked from `control`.  `enqueue` works at any time; everything else between
+    `async with` and its end, which is the worker's life.
+
+    Raises `UnsupportedFilesystem` at `async with` for a folder on a network file system, unless
+    `is_polling` says that it is to be polled (and that no other host works in it).
+    """
+
+    def __init__(  # noqa: PLR0913 - each has a default or is a port
+        self,
+        layout: Layout,
+        *,
+        machine: str,
+        clock: Clock,
+        incidents: IncidentSink,
+        control: Control | None = None,
+        names: Iterable[str] = (),
+        others: Iterable[str] = (),
+        times: QueueTimes | None = None,
+        max_file_bytes: int = MAX_FILE_BYTES,
+        is_polling: bool = False,
+    ) -> None:
+        times = times or QueueTimes()
+        self._layout = layout
+        self._clock = clock
+        self._is_polling = is_polling
+        paths = self._paths = QueuePaths(layout)
+        archive = Archive(paths)
+        aside = Aside(paths, incidents)
+        self._identity = Identity(paths, archive)
+        self._acceptance = Acceptance(paths, clock, archive, self._identity)
+        self._index = Index(
+            machine,
+            frozenset(name.casefold() for name in (machine, *names)),
+            frozenset(name.casefold() for name in others),
+            archive.has,
+            self._identity.is_taken,
+        )
+        self._intake = Intake(paths, self._index, aside, clock, max_file_bytes, times.settle)
+        self._life = WorkerLife(paths.workers, paths.scratch)
+        self._holding = Holding(paths, self._life.name)
+        self._desk = Desk(paths, self._holding, self._identity, archive, aside, max_file_bytes)
+        observer = Observer(paths.workers, times.lease.total_seconds())
+        self._healer = Healer(
+            paths, self._holding, observer, aside, incidents, clock, max_file_bytes
+        )
+        self._keeper = Keeper(
+            paths,
+            self._index,
+            self._intake,
+            self._healer,
+            self._life,
+            clock,
+            times,
+            incidents,
+            control,
+            self._ours,
+            is_polling,
+        )
+        self._held: dict[str, Held] = {}
+        self._taking: set[Ball] = set()
+        self._settled: OrderedDict[str, None] = OrderedDict()
+        self._stack = AsyncExitStack()
+        self._is_open = False
+
+    @property
+    def worker(self) -> str:
+        """The name of this worker in the folder; no other process ever has it."""
+        return self._life.name
+
+    # ---- life
+
+    async def __aenter__(self) -> Self:
+        await anyio.to_thread.run_sync(self._prepare)
+        self._life.begin()
+        self._stack.callback(self._life.end)
+        try:
+            await self._keeper.begin()
+            self._stack.callback(self._keeper.end)
+            group = await self._stack.enter_async_context(anyio.create_task_group())
+            self._stack.callback(group.cancel_scope.cancel)
+            group.start_soon(self._keeper.run, name="queue.keeper")
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        self._is_open = True
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # What we still hold is an orphan from now on, as after a death.
+        self._is_open = False
+        await self._stack.aclose()
+
+    def _prepare(self) -> None:
+        """Make the folders, and see that they lie on one local file system."""
+        folders = self._paths.folders()
+        for folder in folders:
+            make_durable_folder(folder)
+        if not self._is_polling:
+            refuse_network_folder(folders[0])
+        with storage_errors("read the folder", folders[0]):
+            devices = {folder.stat().st_dev for folder in folders}
+        if len(devices) != 1:
+            raise UnsupportedFilesystem(
+                f"The folders below {self._layout.notepads} lie on several file systems, so "
+                "files cannot be renamed between them. Put them on one."
+            )
+        self._healer.sweep()
+
+    def _ours(self) -> frozenset[Ball]:
+        return frozenset((*(held.ball for held in self._held.values()), *self._taking))
+
+    def _require_life(self) -> None:
+        if not self._is_open:
+            raise RuntimeError("the queue is not open: use it inside `async with`")
+
+    # ---- port: orders in
+
+    async def enqueue(self, order: Order) -> Enqueued:
+        if not Path(self._paths.scratch).is_dir():  # noqa: ASYNC240 - takes microseconds
+            await anyio.to_thread.run_sync(self._prepare)
+        arrival = self._acceptance.next_arrival()
+        accepted = await anyio.to_thread.run_sync(self._acceptance.accept, order, arrival)
+        if accepted.name is not None and self._is_open:
+            with storage_errors("read", self._paths.order(accepted.name)):
+                self._intake.notice(accepted.name)
+            self._keeper.changed.notify()
+        return accepted.enqueued
+
+    # ---- port: orders out
+
+    async def claim(self, *, only: OrderId | None = None) -> Delivery | None:
+        await checkpoint()
+        self._require_life()
+        with storage_errors("claim an order in", self._paths.orders):
+            await self._keeper.catch_up()
+            if only is not None:
+                return await self._claim_only(only)
+            delivery = await self._claim_next()
+            if delivery is None:
+                # Whatever could still be found is looked for before saying that there is none.
+                await self._keeper.do_what_is_due()
+                while delivery is None and self._intake.is_loading:
+                    self._intake.load()
+                    await checkpoint()
+                    delivery = await self._claim_next()
+                delivery = delivery or await self._claim_next()
+            return delivery
+
+    async def renew(self, delivery: Delivery) -> None:
+        await checkpoint()
+        held = self._find(delivery)
+        self._life.beat()
+        try:
+            self._desk.check(held)
+        except LeaseLost:
+            self._drop(held)
+            raise
+
+    async def ack(self, delivery: Delivery, ending: Ending) -> None:
+        await checkpoint()
+        if delivery.token in self._settled:
+            return
+        held = self._find(delivery)
+        async with held.settling:
+            if delivery.token in self._settled:
+                return
+            await self._settle(held, lambda: self._desk.end(held, ending))
+            self._index.note_end(held.order.id)
+            self._settled[delivery.token] = None
+            if len(self._settled) > _KEPT_TOKENS:
+                self._settled.popitem(last=False)
+
+    async def dead_letter(self, delivery: Delivery, ending: Ending) -> None:
+        await self.ack(delivery, evolve(ending, outcome=Outcome.DEAD))
+
+    async def nack(
+        self,
+        delivery: Delivery,
+        *,
+        delay: timedelta = timedelta(0),
+        reason: str = "",
+        is_counted: bool = True,
+    ) -> None:
+        await checkpoint()
+        held = self._find(delivery)
+        async with held.settling:
+            attempts = held.attempt if is_counted else held.attempt - 1
+            now = self._clock.now()
+            note = note_of(held, attempts=attempts, now=now, delay=delay, reason=reason)
+            is_noted = attempts > 0 or delay > timedelta(0)
+            until = self._clock.monotonic() + max(delay, timedelta(0)).total_seconds()
+            name = await self._settle(
+                held, lambda: self._desk.give_back(held, note if is_noted else None)
+            )
+            self._intake.notice(name)
+            entry = self._index.get(name)
+            if entry is not None:
+                # Our own clock counts, not the note's time of day.
+                self._index.delay(entry, until=until, given_back_at=now)
+
+    async def wait(self, timeout: timedelta | None = None) -> bool:
+        self._require_life()
+        deadline = None
+        if timeout is not None:
+            deadline = self._clock.monotonic() + timeout.total_seconds()
+        await checkpoint()
+        while True:
+            with storage_errors("read the folder", self._paths.orders):
+                await self._keeper.catch_up()
+            # Taken before the look, so that no change falls between the look and the sleep.
+            changed = self._keeper.changed.next_change
+            now, day = self._clock.monotonic(), self._clock.now()
+            if self._index.next(now, day) is not None:
+                return True
+            nap = self._index.until_next(now, day)
+            nap = None if nap is None else min(nap, _WALL_CLOCK_CHECK)
+            if deadline is not None:
+                left = timedelta(seconds=deadline - now)
+                if left <= timedelta(0):
+                    return False
+                nap = left if nap is None else min(nap, left)
+            await wait_or_sleep(changed.wait, self._clock, nap)
+
+    # ---- claiming
+
+    async def _claim_next(self) -> Delivery | None:
+        while True:
+            entry = self._index.next(self._clock.monotonic(), self._clock.now())
+            if entry is None:
+                return None
+            is_wanted_ended = entry is self._index.next_cancelled(self._clock.monotonic())
+            delivery = await self._take(entry, beside=is_wanted_ended)
+            if delivery is not None:
+                return delivery
+
+    async def _claim_only(self, order_id: OrderId) -> Delivery | None:
+        """Take a certain order; it may have to be found first."""
+        while self._index.find(order_id) is None and self._intake.is_loading:
+            self._intake.load()
+            await checkpoint()
+        for _ in range(3):  # it may be replaced between the look and the claim
+            entry = self._index.find(order_id)
+            if entry is None:
+                return None
+            delivery = await self._take(entry, beside=True)
+            if delivery is not None:
+                return delivery
+        return None
+
+    async def _take(self, entry: Entry, *, beside: bool) -> Delivery | None:
+        """Try to make the order ours; None when it is another's, or none at all.
+
+        With `beside`, also while another order of its conversation is held.
+        """
+        self._life.beat()
+        try:
+            ball = self._open(entry, beside=beside)
+        except OrderGone:
+            self._intake.look(entry.name)
+            return None
+        except LaneBusy:
+            self._index.mark_busy(entry.lane.key)
+            self._keeper.heal_soon()
+            return None
+        self._keeper.expect_lane(ball.lane)
+        lane = self._index.hold(entry)
+        self._taking.add(ball)
+        try:
+            held = await self._examine(entry, ball, lane, beside=beside)
+        except BaseException:
+            # The ball has our name and nobody's hand on it: the next healing gives it back.
+            self._index.let_go(lane)
+            self._keeper.heal_soon()
+            raise
+        finally:
+            self._taking.discard(ball)
+        if held is None:
+            self._index.let_go(lane)
+            return None
+        self._held[ball.token] = held
+        return Delivery(
+            order=held.order,
+            attempt=held.attempt,
+            token=held.token,
+            claimed_at=self._clock.now(),
+        )
+
+    def _open(self, entry: Entry, *, beside: bool) -> Ball:
+        if not (beside and (entry.lane.held or entry.lane.is_busy)):
+            try:
+                return self._holding.take(entry.name, entry.lane.key)
+            except LaneBusy:
+                if not beside:
+                    raise
+        return self._holding.take(entry.name, None)
+
+    async def _examine(self, entry: Entry, ball: Ball, lane: Lane, *, beside: bool) -> Held | None:
+        """Look at what was taken, now that nobody else can touch it; None when it is let go."""
+        self._holding.show(ball)
+        found = self._desk.inspect(ball)
+        if isinstance(found, Unfit):
+            await anyio.to_thread.run_sync(self._desk.set_aside, ball, found.reason)
+            return None
+        note = self._desk.note_for(ball.name, found)
+        now = self._clock.now()
+        is_early = (
+            note is not None
+            and not beside
+            and entry.given_back_at != note.given_back_at
+            and note.remaining(now) > timedelta(0)
+        )
+        if entry.stamp != found.stamp or is_early:
+            # It is not what the index took it for: back, and into the index anew.
+            self._intake.look(self._holding.give_back(ball))
+            return None
+        wanted = OrderId(note.order_id) if note is not None and note.order_id else found.order.id
+        answer = self._identity.settle(
+            ball.name,
+            found,
+            wanted,
+            is_elsewhere=lambda name: self._is_elsewhere(name, ball),
+            is_rival=lambda order_id: self._is_rival(order_id, entry),
+        )
+        if isinstance(answer, Repeat):
+            await anyio.to_thread.run_sync(self._desk.drop_repeat, ball, answer)
+            return None
+        if answer != wanted:  # a numbered id must be the same again after a power cut
+            await anyio.to_thread.run_sync(sync_directory, Path(self._paths.ids))
+        attempt = 1 + (note.attempts if note is not None else 0)
+        order = found.order if found.order.id == answer else evolve(found.order, id=answer)
+        return Held(ball, lane, order, found, attempt, note)
+
+    def _is_elsewhere(self, name: str, ball: Ball) -> bool:
+        """Whether a file of that name waits, or is held under another token than `ball`'s."""
+        if any(b.name == name and b != ball for b in self._holding.survey()[0]):
+            return True
+        return name != ball.name and self._intake.look(name) is not None
+
+    def _is_rival(self, order_id: OrderId, entry: Entry) -> bool:
+        other = self._index.find(order_id)
+        return other is not None and other is not entry
+
+    # ---- settling
+
+    def _find(self, delivery: Delivery) -> Held:
+        held = self._held.get(delivery.token)
+        if held is None:
+            raise lease_lost(delivery.order)
+        return held
+
+    async def _settle(self, held: Held, deed: Callable[[], T]) -> T:
+        """Carry the deed out in a thread; then the order is not ours any more."""
+        try:
+            result = await anyio.to_thread.run_sync(deed)
+        except LeaseLost:
+            self._drop(held)
+            raise
+        self._drop(held)
+        return result
+
+    def _drop(self, held: Held) -> None:
+        """Forget an order that is not ours any more."""
+        if self._held.pop(held.ball.token, None) is not None:
+            self._index.let_go(held.lane)
+            self._keeper.changed.notify()
