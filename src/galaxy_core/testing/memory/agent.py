@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -16,8 +16,11 @@ from attrs import define, evolve, field, frozen
 
 from galaxy_core.domain.delivery import TicketKind
 from galaxy_core.domain.ids import RequestId
+from galaxy_core.domain.response import Usage
 from galaxy_core.domain.run import (
     Answer,
+    PermissionChoice,
+    PermissionReply,
     PermissionRequested,
     QuestionAsked,
     RunEnded,
@@ -65,7 +68,9 @@ Step: TypeAlias = RunEvent | Pause | Hang | BreakOff
 class Script:
     """What the agent does with one message.
 
-    A `PermissionRequested` or `QuestionAsked` among the steps waits for its answer.  Without a
+    A `PermissionRequested` or `QuestionAsked` among the steps waits for its answer.  A permission
+    refused without a word ends the run as failed; one that was given for `always` is not asked
+    for again.  Without a
     `RunEnded` or `BreakOff` at its end the run succeeds with the text of its `TextAppended`s.
     """
 
@@ -80,6 +85,10 @@ class Script:
     def failing(cls, reason: str) -> Script:
         """Fail in a way that trying again would not help."""
         return cls((RunEnded(verdict=Verdict.FAILED, reason=reason),))
+
+
+Playwright: TypeAlias = Callable[[RunRequest, int], Script]
+"""Makes a script for a message: the request, and how many messages its session has with it."""
 
 
 class RunState(enum.Enum):
@@ -112,6 +121,15 @@ class AgentMessage:
         done = self.script.steps[: self.position]
         return "".join(step.text for step in done if isinstance(step, TextAppended))
 
+    def is_allowed(self, wanted: PermissionRequested) -> bool:
+        """Whether a person has allowed such things for good."""
+        return any(
+            isinstance(step, PermissionRequested)
+            and step.permission == wanted.permission
+            and self.answers.get(step.request_id) == PermissionReply(choice=PermissionChoice.ALWAYS)
+            for step in self.script.steps[: self.position]
+        )
+
     @property
     def next_step(self) -> Step | None:
         """What the agent does next; None when the script is over."""
@@ -127,9 +145,16 @@ class AgentMessage:
         return None if step.request_id in self.answers else step
 
     def end(self, ended: RunEnded) -> RunEnded:
-        """The run is over."""
+        """The run is over; text, names and tokens are filled in where the script has none."""
+        text = ended.text or self.text
+        counted = Usage(
+            input_tokens=len(self.request.prompt.split()), output_tokens=len(text.split())
+        )
         self.ended = evolve(
-            ended, text=ended.text or self.text, session_id=ended.session_id or self.session_id
+            ended,
+            text=text,
+            session_id=ended.session_id or self.session_id,
+            usage=ended.usage if ended.usage.total_tokens else counted,
         )
         is_broken = self.ended.verdict is Verdict.BROKEN_OFF
         self.state = RunState.BROKEN_OFF if is_broken else RunState.OVER
@@ -144,20 +169,24 @@ class MemoryAgent:
     messages: dict[str, AgentMessage] = field(factory=dict)
     """By message id, in the order in which they arrived: what the model has seen."""
     sessions: set[str] = field(factory=set)
-    scripts: dict[str, list[Script]] = field(factory=dict)
-    default: Script | None = None
+    scripts: dict[str, tuple[Script, ...]] = field(factory=dict)
+    default: Script | Playwright | None = None
     """For prompts without a script; None echoes them."""
     problem: str | None = None
     """Why the agent cannot be reached now; None while it can."""
     released: set[str] = field(factory=set)
+    _plays: dict[str, int] = field(factory=dict)
+    """How many scripts of each prompt have begun."""
     _numbers: itertools.count[int] = field(factory=lambda: itertools.count(1))
 
     def script(self, prompt: str, *scripts: Script) -> None:
         """What to do when `prompt` arrives: the first time, the second time, ...; then the last.
 
-        A continuation uses the next script of the prompt that it continues.
+        A continuation plays the next script of the prompt that it continues, and is a prompt of
+        its own when there is no next one.
         """
-        self.scripts[prompt] = list(scripts)
+        self.scripts[prompt] = scripts
+        self._plays[prompt] = 0
 
     @property
     def prompts(self) -> list[str]:
@@ -237,7 +266,12 @@ class MemoryAgent:
             prompt = next(
                 (m.request.prompt for m in earlier if m.kind is TicketKind.PROMPT), prompt
             )
-        planned = self.scripts.get(prompt)
-        if planned:
-            return planned.pop(0) if len(planned) > 1 else planned[0]
+        planned, play = self.scripts.get(prompt, ()), self._plays.get(prompt, 0)
+        is_new_prompt = kind is TicketKind.PROMPT
+        if planned and (is_new_prompt or play < len(planned)):
+            self._plays[prompt] = play + 1
+            return planned[min(play, len(planned) - 1)]
+        if callable(self.default):
+            number = 1 + sum(m.session_id == session_id for m in self.messages.values())
+            return self.default(request, number)
         return self.default or Script.saying(f"Echo: {request.prompt}")

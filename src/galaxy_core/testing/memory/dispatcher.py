@@ -16,9 +16,11 @@ from galaxy_core.domain.errors import (
     RequestNotFound,
 )
 from galaxy_core.domain.ids import RequestId
+from galaxy_core.domain.order import DEFAULT_COMMAND
 from galaxy_core.domain.run import (
     Answer,
     DispatcherHealth,
+    PermissionChoice,
     PermissionReply,
     PermissionRequested,
     QuestionAsked,
@@ -66,6 +68,8 @@ class MemoryDispatcher(Dispatcher):
     can_be_asked: bool = field(default=True, kw_only=True)
     agents: frozenset[str] | None = field(default=None, kw_only=True)
     """Names of agents and commands that exist besides `general`; None: every name does."""
+    models: frozenset[str] | None = field(default=None, kw_only=True)
+    """Names of models that exist; None: every name does."""
     faults: Faults = field(factory=Faults, kw_only=True)
 
     @property
@@ -82,9 +86,10 @@ class MemoryDispatcher(Dispatcher):
     ) -> Ticket:
         async with self.faults.around("dispatcher.prepare"):
             self._reach()
-            for wanted in (request.agent, request.command):
-                if wanted and wanted != "general" and not self._knows(wanted):
-                    raise DispatchRejected(f"there is no agent or command {wanted!r}")
+            self._choose(request.agent)
+            self._choose(request.command)
+            if request.model and self.models is not None and request.model not in self.models:
+                raise DispatchRejected(f"there is no model {request.model!r}")
             old = (
                 session.session_id if session and session.dispatcher in (None, self.name) else None
             )
@@ -123,7 +128,7 @@ class MemoryDispatcher(Dispatcher):
             yield RunStarted(
                 session_id=message.session_id,
                 message_id=message.message_id,
-                agent=request.agent,
+                agent=self._choose(request.agent),
                 model=request.model,
             )
             async with aclosing(watch.events()) as events:
@@ -163,8 +168,16 @@ class MemoryDispatcher(Dispatcher):
         if (problem := self.agent.problem) is not None:
             raise DispatcherUnavailable(problem)
 
-    def _knows(self, name: str) -> bool:
-        return self.agents is None or name in self.agents
+    def _choose(self, name: str | None) -> str | None:
+        """The agent of this name, or the only one whose name begins so."""
+        if not name or name == DEFAULT_COMMAND:
+            return None
+        if self.agents is None or name in self.agents:
+            return name
+        found = [known for known in self.agents if known.casefold().startswith(name.casefold())]
+        if len(found) != 1:
+            raise DispatchRejected(f"there is no agent or command {name!r}, or more than one")
+        return found[0]
 
 
 def _how(answer: Answer) -> str:
@@ -215,12 +228,17 @@ class _Watch:
             message.position += 1
             yield event
             return
+        if isinstance(event, PermissionRequested) and message.is_allowed(event):
+            message.position += 1
+            return
         yield event
         await self._wait(lambda: event.request_id in message.answers, None)
         if message.ended is None:
             message.position += 1
-            how = _how(message.answers[event.request_id])
-            yield RequestResolved(request_id=event.request_id, how=how)
+            answer = message.answers[event.request_id]
+            yield RequestResolved(request_id=event.request_id, how=_how(answer))
+            if answer == PermissionReply(choice=PermissionChoice.REJECT):
+                self._give_up("a person refused the permission")
 
     async def _work(self, step: Pause | Hang) -> None:
         """Say nothing for a while, within the limits of the request."""
