@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 from galaxy_core.domain.ids import RequestId
@@ -153,6 +153,14 @@ def usage(part: Json) -> Usage:
         cache_write_tokens=int(cache.get("write") or 0),
         cost_usd=float(part.get("cost") or 0.0),
     )
+
+
+def age(message: Json, now: datetime) -> timedelta:
+    """How long ago a message was made, by its server's clock."""
+    created = (message.get("info", {}).get("time") or {}).get("created")
+    if not isinstance(created, int | float):
+        return timedelta(0)
+    return now - datetime.fromtimestamp(created / 1000, UTC)
 
 
 def retrying(status: Json) -> ProviderRetrying:

@@ -13,16 +13,17 @@ import anyio.abc
 from attrs import field, frozen
 
 from galaxy_adapters._opencode import Choice, choose
+from galaxy_adapters._opencode.parts import age
+from galaxy_adapters.dispatch_opencode_server.aftermath import read_aftermath
 from galaxy_adapters.dispatch_opencode_server.catalogue import Catalogue
 from galaxy_adapters.dispatch_opencode_server.client import CallNotFound, OpencodeClient
 from galaxy_adapters.dispatch_opencode_server.events import EventHub
 from galaxy_adapters.dispatch_opencode_server.ids import MessageIds, is_ahead_by
-from galaxy_adapters.dispatch_opencode_server.run import Run
+from galaxy_adapters.dispatch_opencode_server.run import SETTLED, Run
 from galaxy_adapters.dispatch_opencode_server.servers import KNOWN_MAJOR, Servers
 from galaxy_adapters.dispatch_opencode_server.settling import Settling, SettlingTimes
 from galaxy_adapters.dispatch_opencode_server.stopping import family_of, stop_session
 from galaxy_adapters.dispatch_opencode_server.tickets import Errand, errand_of
-from galaxy_adapters.dispatch_opencode_server.verdict import read_aftermath
 from galaxy_core.domain.delivery import Finding, Ticket, TicketKind
 from galaxy_core.domain.errors import DispatcherUnavailable, DispatchRejected, RequestNotFound
 from galaxy_core.domain.ids import RequestId
@@ -41,7 +42,6 @@ NAME = "opencode"
 
 _CHECK_PATIENCE = timedelta(seconds=5)
 _CLOCK_TOLERANCE = timedelta(seconds=5)
-_LOOKS = 4
 _LOOK_AGAIN_SECONDS = 0.4
 _SESSION_PREFIX = "ses_"
 
@@ -196,25 +196,25 @@ class OpencodeServerDispatcher:
         errand = errand_of(ticket)
         if ticket.dispatcher != NAME or not errand.session.startswith(_SESSION_PREFIX):
             return Finding.UNKNOWN
-        for look in range(_LOOKS):
-            # Right after it was accepted, a message is there and nobody works on it yet.
-            await anyio.sleep(_LOOK_AGAIN_SECONDS if look else 0)
-            finding = await self._find(client, errand)
-            if finding is not Finding.BROKEN_OFF:
-                break
-        return finding
+        while True:
+            try:
+                message = await client.message(errand.session, errand.message)
+                finding = await self._progress(client, errand)
+            except CallNotFound:
+                return Finding.UNKNOWN
+            is_young = age(message, self._clock.now()) < SETTLED
+            if finding is not Finding.BROKEN_OFF or not is_young:
+                return finding
+            # A message that was just accepted is there before anybody works on it.
+            await anyio.sleep(_LOOK_AGAIN_SECONDS)
 
     @staticmethod
-    async def _find(client: OpencodeClient, errand: Errand) -> Finding:
-        try:
-            await client.message(errand.session, errand.message)
-            family = {errand.session, *await family_of(client, errand.session)}
-            status = await client.status(errand.directory)
-            if family & status.keys():
-                return Finding.RUNNING
-            aftermath = await read_aftermath(client, errand.session, errand.message, expected=10)
-        except CallNotFound:
-            return Finding.UNKNOWN
+    async def _progress(client: OpencodeClient, errand: Errand) -> Finding:
+        """What became of a message that is there."""
+        family = {errand.session, *await family_of(client, errand.session)}
+        if family & (await client.status(errand.directory)).keys():
+            return Finding.RUNNING
+        aftermath = await read_aftermath(client, errand.session, errand.message, expected=10)
         return Finding.FINISHED if aftermath.is_finished else Finding.BROKEN_OFF
 
     # ---- running
@@ -241,6 +241,7 @@ class OpencodeServerDispatcher:
             if project.continues_by_itself
             else None,
             patience=self._defaults.patience,
+            now=self._clock.now,
             is_cancelled=lambda: ticket.message_id in self._cancelled,
         )
         try:

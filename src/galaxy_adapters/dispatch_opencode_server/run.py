@@ -7,7 +7,7 @@ ticket finds the message there.  Nothing is kept here that cannot be read again.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import anyio
@@ -15,7 +15,9 @@ import anyio.abc
 import anyio.to_thread
 from attrs import define, evolve, field
 
-from galaxy_adapters._opencode.verdict import judge
+from galaxy_adapters._opencode import parts
+from galaxy_adapters._opencode.verdict import Aftermath, judge
+from galaxy_adapters.dispatch_opencode_server.aftermath import read_aftermath
 from galaxy_adapters.dispatch_opencode_server.attachments import file_parts
 from galaxy_adapters.dispatch_opencode_server.client import CallNotFound, Json, OpencodeClient
 from galaxy_adapters.dispatch_opencode_server.events import (
@@ -30,7 +32,6 @@ from galaxy_adapters.dispatch_opencode_server.settling import Settling
 from galaxy_adapters.dispatch_opencode_server.stopping import family_of, stop_session
 from galaxy_adapters.dispatch_opencode_server.tickets import Errand
 from galaxy_adapters.dispatch_opencode_server.turn import Turn
-from galaxy_adapters.dispatch_opencode_server.verdict import read_aftermath
 from galaxy_adapters.dispatch_opencode_server.watch import Watch
 from galaxy_core.domain.errors import DispatcherUnavailable, GalaxyError
 from galaxy_core.domain.run import RunEnded, RunEvent, RunRequest, RunStarted, Verdict
@@ -38,9 +39,9 @@ from galaxy_core.domain.run import RunEnded, RunEvent, RunRequest, RunStarted, V
 _T = TypeVar("_T")
 
 _RETRY_SECONDS = 0.3
-_DOUBTS = 6
-"""How often a message that nobody seems to work on is looked at again, 0.3 s apart, before it
-counts as broken off: a prompt that was just accepted is not yet shown as busy."""
+SETTLED = timedelta(seconds=3)
+"""Age from which a message that nobody works on counts as broken off: one that was just accepted
+is not yet shown as busy."""
 
 
 @define(kw_only=True)
@@ -60,9 +61,12 @@ class Run:
     patience: timedelta
     """How long the server may be out of reach before the run is given up."""
     is_cancelled: Callable[[], bool]
+    now: Callable[[], datetime]
     _turn: Turn = field(init=False)
     _watch: Watch = field(init=False)
-    _doubts: int = field(init=False, default=0)
+    _young_until: float = field(init=False, default=0.0)
+    """Until when the message may be there with nobody at work on it yet."""
+    _is_doubtful: bool = field(init=False, default=False)
     _is_over: bool = field(init=False, default=False)
     _stopped_because: str | None = field(init=False, default=None)
     _failure: GalaxyError | None = field(init=False, default=None)
@@ -98,22 +102,24 @@ class Run:
 
     async def _send(self, listener: Listener) -> None:
         client = await self.servers.client()
-        if not self.is_fresh and await self._is_known(client):
+        if not self.is_fresh and (age := await self._age(client)) is not None:
+            self._young_until = anyio.current_time() + (SETTLED - age).total_seconds()
             listener.put(Resync())  # what has happened so far is read
             return
-        parts = await anyio.to_thread.run_sync(self._file_parts, client)
+        self._young_until = anyio.current_time() + SETTLED.total_seconds()
+        files = await anyio.to_thread.run_sync(self._file_parts, client)
         body: Json = {"messageID": self.errand.message, "agent": self.errand.agent}
         if self.errand.command is not None:
             # The call returns when the turn is over, so it waits beside us; if we die meanwhile,
             # the turn goes on.
             body |= {"command": self.errand.command, "arguments": self.request.prompt}
-            body |= {"parts": [part for part in parts if part["type"] == "file"]}
+            body |= {"parts": [part for part in files if part["type"] == "file"]}
             body |= {"model": self.errand.model} if self.errand.model else {}
             self.tasks.start_soon(
                 self._call_command, client, body, listener, name=f"command {self.errand.message}"
             )
             return
-        body["parts"] = [{"type": "text", "text": self.request.prompt}, *parts]
+        body["parts"] = [{"type": "text", "text": self.request.prompt}, *files]
         if self.errand.model:
             provider, _, model = self.errand.model.partition("/")
             body["model"] = {"providerID": provider, "modelID": model}
@@ -135,12 +141,13 @@ class Run:
             self.request.attachments, self.request.directory, is_inline=not client.is_local
         )
 
-    async def _is_known(self, client: OpencodeClient) -> bool:
+    async def _age(self, client: OpencodeClient) -> timedelta | None:
+        """How long the agent has had the message; None when it has not."""
         try:
-            await client.message(self.errand.session, self.errand.message)
+            message = await client.message(self.errand.session, self.errand.message)
         except CallNotFound:
-            return False
-        return True
+            return None
+        return parts.age(message, self.now())
 
     # ---- following
 
@@ -154,7 +161,7 @@ class Run:
         if isinstance(notice, Resync):
             self._turn.tear()
             told = await self._patiently(self._reconcile)
-            if not self._is_over and self._doubts:
+            if self._is_doubtful:
                 await anyio.sleep(_RETRY_SECONDS)
                 listener.put(Resync())
         elif isinstance(notice, Failed):
@@ -216,17 +223,24 @@ class Run:
         # What an idle session seems to wait for is left over from a turn that was aborted.
         told += self._turn.set_requests(*((waiting, asking) if is_busy else ([], [])))
         if is_busy:
-            self._turn.has_been_busy, self._turn.is_idle, self._doubts = True, False, 0
-        elif aftermath.is_finished or self.is_cancelled() or self._doubts >= _DOUBTS:
-            self._turn.has_been_busy, self._turn.is_idle, self._doubts = True, True, 0
-        else:
-            self._doubts += 1
+            self._turn.has_been_busy, self._turn.is_idle = True, False
+        elif not self._may_still_begin(aftermath):
+            self._turn.has_been_busy, self._turn.is_idle = True, True
+        self._is_doubtful = not self._turn.has_been_busy
         return told
+
+    def _may_still_begin(self, aftermath: Aftermath) -> bool:
+        return not (
+            self._turn.has_been_busy
+            or aftermath.answers
+            or self.is_cancelled()
+            or anyio.current_time() >= self._young_until
+        )
 
     # ---- ending
 
     async def _ending(self) -> RunEnded:
-        if self._failure is not None and not await self._patiently(self._is_known):
+        if self._failure is not None and await self._patiently(self._age) is None:
             raise self._failure
         expected = self._turn.answers + 2
         aftermath = await self._patiently(

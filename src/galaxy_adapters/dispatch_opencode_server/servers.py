@@ -112,6 +112,11 @@ class OwnServer:
         self._not_before = 0.0
 
     @property
+    def state_file(self) -> Path:
+        """Where it is written down; it holds the password."""
+        return self._folder.state_file
+
+    @property
     def pid(self) -> int | None:
         """Its process number, while it is known."""
         return self._state.pid if self._state else None

@@ -52,7 +52,7 @@ class StateFolder:
     def __init__(self, root: Path, machine: Path) -> None:
         key = hashlib.sha256(os.fsencode(machine.resolve())).hexdigest()[:16]
         self._root = root
-        self._state = root / f"opencode-{key}.json"
+        self.state_file = root / f"opencode-{key}.json"
         self._starting = root / f"opencode-{key}.lock"
         self._using = root / f"opencode-{key}.users"
         self.log = root / f"opencode-{key}.log"
@@ -64,7 +64,7 @@ class StateFolder:
     def read(self) -> ServerState | None:
         """Read the state; None when there is none, or none that can be understood."""
         try:
-            known = json.loads(self._state.read_bytes())
+            known = json.loads(self.state_file.read_bytes())
             if known.pop("format") != _VERSION:
                 return None
             return ServerState(**known)
@@ -77,12 +77,12 @@ class StateFolder:
         Not synced: after a power cut there is no server to be found either.
         """
         text = json.dumps({"format": _VERSION, **asdict(state)})
-        replace_atomically(self._state, text.encode(), mode=0o600)
+        replace_atomically(self.state_file, text.encode(), mode=0o600)
 
     def forget(self) -> None:
         """Remove the state."""
         with suppress(OSError):
-            self._state.unlink()
+            self.state_file.unlink()
 
     def lock_start(self) -> int | None:
         """Take the right to start or stop the server; None while another process has it.

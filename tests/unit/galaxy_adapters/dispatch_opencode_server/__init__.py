@@ -1,0 +1,1 @@
+"""Tests of the opencode server's dispatcher."""
