@@ -16,7 +16,8 @@ __all__ = ["decode_heartbeat", "encode_heartbeat"]
 
 def encode_heartbeat(heartbeat: Heartbeat) -> bytes:
     """Write a sign of life."""
-    return write_object({"daemon": "hermes", **all_members(_MEMBERS, heartbeat)})
+    members = {"daemon": "hermes", **_ALWAYS, **all_members(_MEMBERS, heartbeat)}
+    return write_object(members)
 
 
 def decode_heartbeat(data: bytes) -> Heartbeat:
@@ -49,6 +50,9 @@ def decode_heartbeat(data: bytes) -> Heartbeat:
 def _count(value: JSONValue) -> int:
     return value if type(value) is int else 0
 
+
+# The original always wrote these, so its readers need not ask whether they are there.
+_ALWAYS: dict[str, JSONValue] = {"session_id": None, "last_poll_at": None}
 
 _MEMBERS: Table = {
     "status": ("status", lambda heartbeat: heartbeat.status),

@@ -52,10 +52,10 @@ def _finite(text: str) -> float:
 
 # Made once: json.loads() and json.dumps() with options build a new one at each call.
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
-# One member a line at the speed of the C encoder, which knows no indentation.
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",\n  ", ": "))
-_ENCODER_ASCII = json.JSONEncoder(allow_nan=False, separators=(",\n  ", ": "))
-_LINE_ENCODER = json.JSONEncoder(allow_nan=False)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+_ASCII_ENCODER = json.JSONEncoder(allow_nan=False)
+# One member a line in a single call of the C encoder, which knows no indentation.
+_FLAT_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",\n  ", ": "))
 
 
 def read_object(data: bytes, *, name: str) -> dict[str, JSONValue]:
@@ -93,16 +93,25 @@ def write_object(value: JSONObject) -> bytes:
     Raises `ValueError` for NaN and infinities.
     """
     plain = dict(value)
+    if not plain:
+        return b"{}\n"
+    is_flat = not any(type(member) is dict or type(member) is list for member in plain.values())
     try:
-        data = _ENCODER.encode(plain).encode()
+        body = _FLAT_ENCODER.encode(plain)[1:-1] if is_flat else _members(plain, _ENCODER)
+        data = body.encode()
     except UnicodeEncodeError:
-        data = _ENCODER_ASCII.encode(plain).encode()
-    return b"{\n  " + data[1:-1] + b"\n}\n" if plain else b"{}\n"
+        data = _members(plain, _ASCII_ENCODER).encode()
+    return b"{\n  " + data + b"\n}\n"
 
 
 def write_line(value: JSONObject) -> bytes:
     """Write an object as one line of a log, in ASCII, with its line break."""
-    return _LINE_ENCODER.encode(dict(value)).encode() + b"\n"
+    return _ASCII_ENCODER.encode(dict(value)).encode() + b"\n"
+
+
+def _members(value: dict[str, JSONValue], encoder: json.JSONEncoder) -> str:
+    encode = encoder.encode
+    return ",\n  ".join(f"{encode(key)}: {encode(member)}" for key, member in value.items())
 
 
 def _decode(data: bytes) -> str:

@@ -19,6 +19,9 @@ from galaxy_core.wire.overlay import Table, all_members, put_changes, time_write
 
 __all__ = ["decode_archived", "decode_order", "encode_archived", "encode_order"]
 
+_AS_WRITTEN = "as_written"
+"""Where the archive keeps members of an order that have the names of its own."""
+
 _UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -48,7 +51,12 @@ def encode_archived(order: Order, ending: Ending, *, source: JSONObject | None =
     """
     base = order.wire if source is None else source
     members = dict(base) if base else _waiting_members(order)
+    # Members of the same names that are not the mark of an earlier end are somebody's own.
+    is_own = not _is_from_archive(order, members)
+    own = {key: members.pop(key) for key in ENDING_KEYS if key in members}
     members.update(ending_members(ending))
+    if is_own and own.keys() - {"acknowledged"}:
+        members[_AS_WRITTEN] = own
     return write_object(members)
 
 
@@ -125,14 +133,23 @@ def _new_members(order: Order) -> dict[str, JSONValue]:
 
 def _changed_members(order: Order) -> dict[str, JSONValue]:
     members = dict(order.wire)
-    if ANSWERED_BEFORE not in order.refusals and is_answered(members):
+    if _is_from_archive(order, members):
         for key in ENDING_KEYS:
             members.pop(key, None)
-        members["acknowledged"] = False
+        own = members.pop(_AS_WRITTEN, None)
+        members |= {**(own if type(own) is dict else {}), "acknowledged": False}
     read = order_from(members, name=order.id, received_at=_UNKNOWN_TIME)
     put_changes(members, _MEMBERS, read=read, value=order, older_names=_OLDER_NAMES)
+    # The id was the file's name so far, or was refused before the archive named it anew.
+    if members.get("order_id") in (None, "") or len(read.refusals) > len(order.refusals):
+        members["order_id"] = order.id
     _mute_markers(order, members)
     return members
+
+
+def _is_from_archive(order: Order, members: JSONObject) -> bool:
+    """Whether the order ended, and is not one that somebody dropped with the marks of an end."""
+    return is_answered(members) and ANSWERED_BEFORE not in order.refusals
 
 
 def _mute_markers(order: Order, members: dict[str, JSONValue]) -> None:

@@ -39,8 +39,8 @@ def put_changes(
     for key, (attribute, write) in table.items():
         if getattr(read, attribute) != getattr(value, attribute):
             members[key] = write(value)
-            if older_names:
-                members.pop(older_names.get(key, ""), None)
+            if older_names and key in older_names:
+                members.pop(older_names[key], None)
 
 
 def time_writer(attribute: str) -> tuple[str, Callable[[Any], JSONValue]]:

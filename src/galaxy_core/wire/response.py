@@ -30,7 +30,7 @@ _FOOTER = "\n\n---\n\n**Hermes** · "
 _FINISHED = " · "
 
 _COMMENT = re.compile(
-    r"<!-- galaxy: timestamp=([0-9]{1,12}) message=([0-9]{1,12}) machine=([0-9]{1,12}) "
+    r"\A<!-- galaxy: timestamp=([0-9]{1,12}) message=([0-9]{1,12}) machine=([0-9]{1,12}) "
     r"reply=([0-9]{1,12})(?: surrogates=([0-9a-f:,]+))? -->\n"
 )
 _ODD = re.compile(r"([0-9a-f]{1,12}):(d[89a-f][0-9a-f]{2})")
@@ -84,7 +84,7 @@ def parse_response(data: bytes, *, order_id: str, written_at: datetime) -> Respo
         ) from None
     if document.startswith(_TITLE):
         rest = document.removeprefix(_TITLE)
-        parts = _measured_parts(rest) or _find_parts(rest)
+        parts = _measured_parts(rest) or _find_parts(_COMMENT.sub("", rest, count=1))
         if parts is not None:
             return Response(
                 order_id=OrderId(order_id),

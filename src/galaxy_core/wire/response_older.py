@@ -43,8 +43,11 @@ def parse_older(document: str) -> OlderResponse:
     if head_end is None or not lines[message].startswith(_MESSAGE):
         return OlderResponse(document)
     rule, message_end = head_end
-    text = _skip_blank(lines, rule + 1)
-    text = text + 1 if text < len(lines) and lines[text].rstrip() == _HEADING else rule + 1
+    text = rule + 1
+    if lines[message_end].startswith(_ACKNOWLEDGED):  # only this form has a heading of its own
+        heading = _skip_blank(lines, text)
+        if heading < len(lines) and lines[heading].rstrip() == _HEADING:
+            text = heading + 1
     footer, finished_at = _footer(lines, text)
     quoted = "\n".join(lines[message:message_end]).rstrip()
     return OlderResponse(

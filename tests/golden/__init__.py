@@ -1,0 +1,1 @@
+"""What files looked like in each version of the protocol: see README.md."""

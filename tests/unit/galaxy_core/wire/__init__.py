@@ -1,0 +1,1 @@
+"""The protocol on disk, read and written."""
