@@ -10,14 +10,15 @@ from __future__ import annotations
 import contextlib
 import enum
 import os
+import struct
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
-from attrs import define, field, frozen
+from attrs import define, field
 
 if TYPE_CHECKING:
     from inotify_simple import INotify
@@ -55,16 +56,27 @@ _MASK_OF: Mapping[ChangeKind, int] = MappingProxyType(
         ChangeKind.MODIFIED: 0x002,
     }
 )
+_KIND_OF: Mapping[int, ChangeKind] = MappingProxyType(
+    {
+        1 << bit: kind
+        for kind, bits in _MASK_OF.items()
+        for bit in range(bits.bit_length())
+        if bits >> bit & 1
+    }
+)
+_EVENT = struct.Struct("iIII")
+_BUFFER_BYTES = 64 * 1024
+_IS_FOLDER = 0x40000000
 _DELETE_SELF, _MOVE_SELF, _UNMOUNT = 0x400, 0x800, 0x2000
 _OVERFLOW, _IGNORED, _ONLY_FOLDERS = 0x4000, 0x8000, 0x01000000
 _LOST = _DELETE_SELF | _MOVE_SELF | _UNMOUNT | _IGNORED
 
 
-@frozen
-class Change:
+class Change(NamedTuple):
     """One notice."""
 
     folder: Path
+    """The very object that the watch was given."""
     name: str
     kind: ChangeKind
 
@@ -125,7 +137,7 @@ class FolderWatch:
         changes: list[Change] = []
         if self._missing:
             changes.extend(self._find_missing())
-        for number, mask, _cookie, name in self._inotify.read(timeout=0):
+        for number, mask, name in self._read():
             if mask & _OVERFLOW:
                 changes.extend(
                     Change(folder, "", ChangeKind.RESCAN) for folder, _ in self._folders.values()
@@ -139,9 +151,10 @@ class FolderWatch:
                 self._lose(number, folder, kinds)
                 changes.append(Change(folder, "", ChangeKind.RESCAN))
                 continue
-            for kind, bits in _MASK_OF.items():
-                if mask & bits:
-                    changes.append(Change(folder, name, kind))
+            # An event has one kind; beside it only the mark of a folder.
+            kind = _KIND_OF.get(mask & ~_IS_FOLDER)
+            if kind is not None:
+                changes.append(Change(folder, name, kind))
         return changes
 
     async def wait(self, seconds: float | None = None) -> bool:
@@ -172,6 +185,24 @@ class FolderWatch:
         self._watched.clear()
         self._seen.clear()
         self._missing.clear()
+
+    def _read(self) -> list[tuple[int, int, str]]:
+        """All events that have come: watch number, mask, name."""
+        events: list[tuple[int, int, str]] = []
+        if self._inotify is None:
+            return events
+        while True:
+            try:
+                data = os.read(self._inotify.fileno(), _BUFFER_BYTES)
+            except BlockingIOError:
+                return events
+            at = 0
+            while at < len(data):
+                number, mask, _cookie, length = _EVENT.unpack_from(data, at)
+                at += _EVENT.size + length
+                events.append((number, mask, os.fsdecode(data[at - length : at].rstrip(b"\0"))))
+            if len(data) < _BUFFER_BYTES // 2:  # a full buffer would hold more than that
+                return events
 
     def _lose(self, number: int, folder: Path, kinds: ChangeKind) -> None:
         """Watch the folder again: another one may stand in its place by now."""

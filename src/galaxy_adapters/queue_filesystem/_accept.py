@@ -108,7 +108,7 @@ class Acceptance:
                 is_new = create_named(
                     target,
                     encode_order(order),
-                    scratch=Path(self.paths.scratch),
+                    scratch=self.paths.scratch_folder,
                     modified_ns=arrival_ns,
                 )
                 if is_new:
@@ -131,7 +131,7 @@ class Acceptance:
         known = _read_id(record)
         if known is None:
             wanted = self._first_free(order)
-            if not create_durably(record, wanted.encode(), scratch=Path(self.paths.scratch)):
+            if not create_durably(record, wanted.encode(), scratch=self.paths.scratch_folder):
                 known = _read_id(record)
             else:
                 known = wanted
@@ -144,7 +144,7 @@ class Acceptance:
         accepted = self._store(order, arrival_ns)
         if accepted.enqueued.order_id != order.id:  # the id was taken in between
             data = accepted.enqueued.order_id.encode()
-            write_durably(record, data, scratch=Path(self.paths.scratch))
+            write_durably(record, data, scratch=self.paths.scratch_folder)
         return accepted
 
     def _first_free(self, order: Order) -> OrderId:

@@ -80,7 +80,7 @@ class Archive:
         base = dict(order.wire) or json.loads(encode_archived(order, ending))
         data = encode_archived(order, ending, source={**base, SOURCE_KEY: source.members()})
         target = Path(self._paths.archived(order.id))
-        create_named(target, data, scratch=Path(self._paths.scratch))
+        create_named(target, data, scratch=self._paths.scratch_folder)
         # Also when it was there: whoever made it may have died before it was for good.
         self._sync.sync()
 

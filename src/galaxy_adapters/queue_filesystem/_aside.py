@@ -43,7 +43,7 @@ class Aside:
         for target in _names(name):
             place = Path(self.paths.corrupted, target)
             note = Path(self.paths.corrupted, target + _REASON_ENDING)
-            if not create_durably(note, reason.encode() + b"\n", scratch=Path(self.paths.scratch)):
+            if not create_durably(note, reason.encode() + b"\n", scratch=self.paths.scratch_folder):
                 continue
             with storage_errors("move aside", path):
                 try:

@@ -109,21 +109,30 @@ class Holding:
 
     # ---- showing
 
-    def show(self, ball: Ball) -> None:
+    def show(self, ball: Ball) -> bool:
         """Give the held file its second name, if that is free: people look there."""
         shown, held = self.paths.shown(ball.name), self.paths.ball(ball)
         try:
             os.link(held, shown, follow_symlinks=False)
+            return True
         except OSError as error:
             # Hard links to other users' files may be forbidden (fs.protected_hardlinks).
             if error.errno in {errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EMLINK}:
                 with contextlib.suppress(OSError):
                     os.symlink(os.path.relpath(held, self.paths.orders), shown)
+                    return True
+        return False
 
-    def hide(self, ball: Ball) -> None:
-        """Take the second name away, unless it is another file's."""
+    def hide(self, ball: Ball, *, is_shown: bool = False) -> None:
+        """Take the second name away, unless it is another file's.
+
+        `is_shown` says that we have put it there and hold the ball still.
+        """
         shown = self.paths.shown(ball.name)
         with contextlib.suppress(FileNotFoundError):
+            if is_shown:
+                os.unlink(shown)
+                return
             held = os.stat(self.paths.ball(ball), follow_symlinks=False)
             found = os.stat(shown)
             if (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino):
@@ -135,13 +144,13 @@ class Holding:
         """Whether nobody has taken it over."""
         return os.path.lexists(self.paths.ball(ball))
 
-    def give_back(self, ball: Ball) -> str:
+    def give_back(self, ball: Ball, *, is_shown: bool = False) -> str:
         """Let the order wait again; the name under which it does.
 
         That is its old name, unless somebody dropped another file there meanwhile.  Raises
         `OrderGone` when the ball was taken over.
         """
-        self.hide(ball)
+        self.hide(ball, is_shown=is_shown)
         held = self.paths.ball(ball)
         for name in _names(ball.name):
             try:
@@ -152,9 +161,9 @@ class Holding:
                 raise OrderGone(ball.name) from None
         raise AssertionError("names never run out")
 
-    def discard(self, ball: Ball) -> None:
+    def discard(self, ball: Ball, *, is_shown: bool = False) -> None:
         """Remove a held order that is in the archive.  Safe twice."""
-        self.hide(ball)
+        self.hide(ball, is_shown=is_shown)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.paths.ball(ball))
         self.free_lane(ball.lane)

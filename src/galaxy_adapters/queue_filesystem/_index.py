@@ -182,12 +182,14 @@ class Index:
             lane.is_busy = True
             self._rank(lane)
 
-    def mark_free(self, key: str) -> None:
-        """No other worker holds one any more."""
+    def mark_free(self, key: str) -> bool:
+        """No other worker holds one any more; whether one did."""
         lane = self._lanes.get(key)
-        if lane is not None and lane.is_busy:
-            lane.is_busy = False
-            self._rank(lane)
+        if lane is None or not lane.is_busy:
+            return False
+        lane.is_busy = False
+        self._rank(lane)
+        return True
 
     def set_busy(self, keys: frozenset[str]) -> None:
         """Exactly these lanes are held by other workers."""
@@ -203,11 +205,13 @@ class Index:
         """Orders that people want cancelled, and since when."""
         self._cancelled = cancelled
 
-    def note_end(self, order_id: OrderId) -> None:
-        """An order is in the archive now."""
-        for entry in self._dependants.pop(order_id, ()):
+    def note_end(self, order_id: OrderId) -> bool:
+        """An order is in the archive now; whether others wait for that."""
+        waiting = self._dependants.pop(order_id, ())
+        for entry in waiting:
             if entry.is_listed and not entry.has_joined:
                 self._settle(entry)
+        return bool(waiting)
 
     def check_ends(self) -> None:
         """Look whether orders that others wait for have ended."""

@@ -97,15 +97,14 @@ class Intake:
         while self._backlog and time.perf_counter() < end:
             self.look(self._backlog.popleft())
 
-    def notice(self, name: str) -> None:
-        """Something happened to a file: look at it in its turn."""
-        if not is_order_name(name):
-            return
+    def notice(self, name: str) -> bool:
+        """Something happened to a file: look at it in its turn; whether there is news."""
         if self._backlog:
             # Older files of its conversation may not have been read yet.
             self._backlog.append(name)
-        else:
-            self.look(name)
+            return True
+        known = self.index.get(name)
+        return self.look(name) is not known or name in self._unsettled or name in self._rejected
 
     def look(self, name: str) -> Entry | None:
         """Read one file, unless it is known as it stands; its order, if it waits.

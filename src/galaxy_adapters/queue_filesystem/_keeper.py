@@ -6,7 +6,6 @@ nothing else to do.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -19,7 +18,6 @@ from attrs import define, field
 
 from galaxy_adapters._files import (
     ANY_CHANGE,
-    NEW_CONTENT,
     Change,
     ChangeKind,
     FolderWatch,
@@ -29,7 +27,13 @@ from galaxy_adapters._files import (
 from galaxy_adapters.queue_filesystem._healing import Healer
 from galaxy_adapters.queue_filesystem._index import Index
 from galaxy_adapters.queue_filesystem._intake import Intake
-from galaxy_adapters.queue_filesystem._paths import SIDE_LANE_MARK, Ball, QueuePaths, stem_of
+from galaxy_adapters.queue_filesystem._paths import (
+    SIDE_LANE_MARK,
+    Ball,
+    QueuePaths,
+    is_order_name,
+    stem_of,
+)
 from galaxy_adapters.queue_filesystem._signal import Signal, wait_or_sleep
 from galaxy_adapters.queue_filesystem._times import QueueTimes
 from galaxy_adapters.queue_filesystem._workers import WorkerLife
@@ -42,6 +46,7 @@ from galaxy_core.ports.control import Control
 from galaxy_core.ports.incident_sink import IncidentSink
 
 _AFTER_FAILURE = timedelta(seconds=1)
+_ECHO_PAUSE_SECONDS = 0.001
 
 
 @define(eq=False)
@@ -61,6 +66,11 @@ class Keeper:
     is_polling: bool = False
     changed: Signal = field(factory=Signal, init=False)
     _watch: FolderWatch = field(init=False)
+    _due: Signal = field(factory=Signal, init=False)
+    _orders: Path = field(init=False)
+    _held: Path = field(init=False)
+    _archive: Path = field(init=False)
+    _workers: Path = field(init=False)
     _healing: anyio.Lock = field(factory=anyio.Lock, init=False)
     _own_lanes: Counter[str] = field(factory=Counter, init=False)
     """Lanes that we made, whose notice has not come yet."""
@@ -76,11 +86,13 @@ class Keeper:
         self._watch = FolderWatch(
             is_polling=self.is_polling, poll_seconds=self.times.poll.total_seconds()
         )
-        self._watch.add(Path(self.paths.orders), ANY_CHANGE)
-        self._watch.add(Path(self.paths.held), ChangeKind.CREATED | ChangeKind.GONE)
-        self._watch.add(Path(self.paths.archive), NEW_CONTENT)
+        self._orders, self._held = Path(self.paths.orders), Path(self.paths.held)
+        self._archive, self._workers = Path(self.paths.archive), Path(self.paths.workers)
+        self._watch.add(self._orders, ANY_CHANGE)
+        self._watch.add(self._held, ChangeKind.CREATED | ChangeKind.GONE)
+        self._watch.add(self._archive, ChangeKind.ARRIVED | ChangeKind.CREATED)
         # A dying process closes its lock file, which was open for writing.
-        self._watch.add(Path(self.paths.workers), ChangeKind.WRITTEN | ChangeKind.GONE)
+        self._watch.add(self._workers, ChangeKind.WRITTEN | ChangeKind.GONE)
         if self.control is not None:
             self._watch.add(self.paths.layout.control, ANY_CHANGE)
         await self.rescan()
@@ -92,9 +104,30 @@ class Keeper:
 
     async def run(self) -> None:
         """Keep the index true until cancelled; survives whatever the disk does."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._keep_listening, name="queue.notices")
+            group.start_soon(self._keep_up, name="queue.rounds")
+
+    async def _keep_listening(self) -> None:
+        """Take in notices as they come."""
         while True:
+            await self._watch.wait()
             try:
-                await self.catch_up()
+                is_news = await self.catch_up()
+            except OSError as error:
+                self._tell(error)
+                await self.clock.sleep(_AFTER_FAILURE)
+                continue
+            if not is_news:
+                # Echoes of our own claims, mostly: in a run of them, look less often.
+                await anyio.sleep(_ECHO_PAUSE_SECONDS)
+
+    async def _keep_up(self) -> None:
+        """Read the backlog, and do what is due."""
+        while True:
+            # Taken before the look, so that no wish falls between the look and the sleep.
+            wish = self._due.next_change
+            try:
                 await self.do_what_is_due()
                 if self.intake.is_loading:
                     self.intake.load()
@@ -102,25 +135,30 @@ class Keeper:
                     await checkpoint()
                     continue
                 self._failure = None
-                nap = self._until_due()
             except OSError as error:
                 self._tell(error)
-                nap = _AFTER_FAILURE
-                await self.clock.sleep(nap)
+                await self.clock.sleep(_AFTER_FAILURE)
                 continue
-            await wait_or_sleep(self._watch.wait, self.clock, nap)
+            await wait_or_sleep(wish.wait, self.clock, self._until_due())
 
     # ---- what a claim does first
 
-    async def catch_up(self) -> None:
-        """Take in all notices that have come.  One system call when there are none."""
-        changes = self._watch.take()
-        for change in changes:
-            self._take_in(change)
+    async def catch_up(self) -> bool:
+        """Take in all notices that have come; whether they said anything new.
+
+        One system call when there are none.
+        """
+        is_news = False
+        for change in self._watch.take():
+            is_news |= self._take_in(change)
         if self._is_control_stale:
             await self._ask_control()
-        if changes:
+            is_news = True
+        if is_news:
             self.changed.notify()
+            if self.intake.is_unsettled:
+                self._due.notify()
+        return is_news
 
     async def do_what_is_due(self) -> None:
         """Heal, look at the whole folder, settle: each when its time has come."""
@@ -141,6 +179,7 @@ class Keeper:
     def heal_soon(self) -> None:
         """Something is held that perhaps nobody works on."""
         self._next_heal = 0.0
+        self._due.notify()
 
     # ---- looking at everything
 
@@ -198,39 +237,50 @@ class Keeper:
 
     # ---- notices
 
-    def _take_in(self, change: Change) -> None:
+    def _take_in(self, change: Change) -> bool:
+        """Act on a notice; False for one that says nothing new."""
         if change.kind is ChangeKind.RESCAN:
             self._next_rescan = 0.0
             self._is_control_stale = self.control is not None
-            return
-        folder, name = os.fspath(change.folder), change.name
-        if folder == self.paths.orders:
-            if change.kind is not ChangeKind.GONE:
-                self.intake.notice(name)
-            elif self.index.get(name) is not None:
-                self.intake.look(name)
-        elif folder == self.paths.held:
-            self._take_in_lane(name, is_gone=change.kind is ChangeKind.GONE)
-        elif folder == self.paths.archive:
-            self.index.note_end(OrderId(stem_of(name)))
-        elif folder == self.paths.workers:
+            self._due.notify()
+            return True
+        folder, name = change.folder, change.name
+        if folder is self._orders:
+            return self._take_in_order(name, is_gone=change.kind is ChangeKind.GONE)
+        if folder is self._held:
+            return self._take_in_lane(name, is_gone=change.kind is ChangeKind.GONE)
+        if folder is self._archive:
+            return self.index.note_end(OrderId(stem_of(name)))
+        if folder is self._workers:
             if not name.startswith(self.life.name):
                 self.heal_soon()
-        else:
-            self._is_control_stale = True
+            return True
+        self._is_control_stale = True
+        return True
 
-    def _take_in_lane(self, key: str, *, is_gone: bool) -> None:
+    def _take_in_order(self, name: str, *, is_gone: bool) -> bool:
+        if not is_order_name(name):
+            return False
+        if not is_gone:
+            return self.intake.notice(name)
+        if self.index.get(name) is None:
+            return False
+        self.intake.look(name)
+        return True
+
+    def _take_in_lane(self, key: str, *, is_gone: bool) -> bool:
         if is_gone:
-            self.index.mark_free(key)
-        elif self._own_lanes[key] > 0:
-            self._own_lanes[key] -= 1
-            if not self._own_lanes[key]:
-                del self._own_lanes[key]
-        else:
-            # Another worker's: from now on its beat counts.
-            if not key.startswith(SIDE_LANE_MARK):
-                self.index.mark_busy(key)
-            self.heal_soon()
+            return self.index.mark_free(key)
+        expected = self._own_lanes.pop(key, 0)
+        if expected > 1:
+            self._own_lanes[key] = expected - 1
+        if expected:
+            return False
+        # Another worker's: from now on its beat counts.
+        if not key.startswith(SIDE_LANE_MARK):
+            self.index.mark_busy(key)
+        self.heal_soon()
+        return True
 
     async def _ask_control(self) -> None:
         if self.control is None:

@@ -41,6 +41,8 @@ class Held:
     found: Found
     attempt: int
     note: Note | None
+    is_shown: bool = False
+    """Whether we gave it its second name."""
     settling: anyio.Lock = field(factory=anyio.Lock)
 
     @property
@@ -91,7 +93,7 @@ class Desk:
             self.check(held)
             self.archive.add(order, ending, Source.of(ball.name, held.found))
             # From here on the order has ended, whatever becomes of the rest.
-            self.holding.discard(ball)
+            self.holding.discard(ball, is_shown=held.is_shown)
             self.identity.release(order.id)
             if held.note is not None:
                 drop_note(self.paths, ball.name)
@@ -109,7 +111,7 @@ class Desk:
             elif held.note is not None:
                 drop_note(self.paths, ball.name)
             try:
-                return self.holding.give_back(ball)
+                return self.holding.give_back(ball, is_shown=held.is_shown)
             except OrderGone:
                 raise lease_lost(held.order) from None
 

@@ -63,7 +63,7 @@ def write_note(paths: QueuePaths, name: str, note: Note) -> None:
         "order_id": note.order_id,
     }
     data = json.dumps(kept).encode()
-    write_durably(Path(paths.note(name)), data, scratch=Path(paths.scratch))
+    write_durably(Path(paths.note(name)), data, scratch=paths.scratch_folder)
 
 
 def drop_note(paths: QueuePaths, name: str) -> None:

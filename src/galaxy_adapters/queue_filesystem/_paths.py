@@ -16,7 +16,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from attrs import field, frozen
+from attrs import frozen
 
 from galaxy_core.domain.ids import ConversationKey
 from galaxy_core.wire.layout import Layout
@@ -26,6 +26,8 @@ HELD_ENDING = ".processing"
 SEPARATOR = "~"
 SIDE_LANE_MARK = "-"
 """First character of a lane that holds one order outside of its conversation's turn."""
+
+_PROBE = "@"
 
 MAX_NAME_BYTES = 200
 """Longest order file name in bytes that is worked with: the held file's name is a token longer,
@@ -74,88 +76,62 @@ class Ball:
         return cls(lane, f"{parts[0]}{SEPARATOR}{parts[1]}", parts[2])
 
 
-def _join(*parts: str) -> str:
-    return os.path.join(*parts)
-
-
-@frozen
 class QueuePaths:
     """The queue's folders as strings: joined thousands of times a second."""
 
-    layout: Layout
-    orders: str = field(init=False)
-    archive: str = field(init=False)
-    corrupted: str = field(init=False)
-    scratch: str = field(init=False)
-    held: str = field(init=False)
-    workers: str = field(init=False)
-    notes: str = field(init=False)
-    ids: str = field(init=False)
-    keys: str = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        layout = self.layout
+    def __init__(self, layout: Layout) -> None:
         state = os.fspath(layout.queue_state)
-        places = {
-            "orders": os.fspath(layout.orders),
-            "archive": os.fspath(layout.archive),
-            "corrupted": os.fspath(layout.corrupted),
-            **{
-                kind: _join(state, kind)
-                for kind in ("scratch", "held", "workers", "notes", "ids", "keys")
-            },
-        }
-        for name, place in places.items():
-            object.__setattr__(self, name, place)
+        self.layout = layout
+        self.orders = os.fspath(layout.orders)
+        self.archive = os.fspath(layout.archive)
+        self.corrupted = os.fspath(layout.corrupted)
+        self.scratch = f"{state}/scratch"
+        self.held = f"{state}/held"
+        self.workers = f"{state}/workers"
+        self.notes = f"{state}/notes"
+        self.ids = f"{state}/ids"
+        self.keys = f"{state}/keys"
+        self.scratch_folder = Path(self.scratch)
+        # The layout's answer with the id cut out: asking it each time would cost more than
+        # the system call that follows.
+        self._response = os.fspath(layout.response(_PROBE)).rpartition(_PROBE)
 
     def folders(self) -> tuple[Path, ...]:
         """Every folder that must be there, on one file system."""
-        return tuple(
-            Path(place)
-            for place in (
-                self.orders,
-                self.archive,
-                self.corrupted,
-                self.scratch,
-                self.held,
-                self.workers,
-                self.notes,
-                self.ids,
-                self.keys,
-            )
-        )
+        ours = (self.scratch, self.held, self.workers, self.notes, self.ids, self.keys)
+        return tuple(Path(p) for p in (self.orders, self.archive, self.corrupted, *ours))
 
     def order(self, name: str) -> str:
         """A waiting order."""
-        return _join(self.orders, name)
+        return f"{self.orders}/{name}"
 
     def shown(self, name: str) -> str:
         """The second name of a held order, for people."""
-        return _join(self.orders, name + HELD_ENDING)
+        return f"{self.orders}/{name}{HELD_ENDING}"
 
     def lane(self, key: str) -> str:
         """A lane's folder."""
-        return _join(self.held, key)
+        return f"{self.held}/{key}"
 
     def ball(self, ball: Ball) -> str:
         """A held order."""
-        return _join(self.held, ball.lane, ball.file_name)
+        return f"{self.held}/{ball.lane}/{ball.token}{SEPARATOR}{ball.name}"
 
     def note(self, name: str) -> str:
         """What is remembered of an order that was given back."""
-        return _join(self.notes, name)
+        return f"{self.notes}/{name}"
 
     def owner(self, order_id: str) -> str:
         """The link that says which file an id belongs to."""
-        return _join(self.ids, order_id)
+        return f"{self.ids}/{order_id}"
 
     def archived(self, order_id: str) -> str:
         """An order that ended."""
-        return _join(self.archive, order_id + ENDING)
+        return f"{self.archive}/{order_id}{ENDING}"
 
     def response(self, order_id: str) -> str:
         """The response to an order."""
-        return os.fspath(self.layout.response(order_id))
+        return f"{self._response[0]}{order_id}{self._response[2]}"
 
     def journal(self, order_id: str) -> str:
         """What was written down about the attempts at an order."""
@@ -164,4 +140,4 @@ class QueuePaths:
     def key(self, idempotency_key: str) -> str:
         """The file that remembers which order came with a key."""
         digest = hashlib.sha256(idempotency_key.encode("utf-8", "surrogatepass")).hexdigest()
-        return _join(self.keys, digest[:40])
+        return f"{self.keys}/{digest[:40]}"

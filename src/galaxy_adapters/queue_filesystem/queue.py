@@ -126,6 +126,8 @@ class FilesystemOrderQueue(OrderQueue):
         self._held: dict[str, Held] = {}
         self._taking: set[Ball] = set()
         self._settled: OrderedDict[str, None] = OrderedDict()
+        self._last_beat = 0.0
+        self._beat_every = times.lease.total_seconds() / 10
         self._stack = AsyncExitStack()
         self._is_open = False
 
@@ -324,7 +326,7 @@ class FilesystemOrderQueue(OrderQueue):
 
         With `beside`, also while another order of its conversation is held.
         """
-        self._life.beat()
+        self._beat()
         try:
             ball = self._open(entry, beside=beside)
         except OrderGone:
@@ -357,6 +359,13 @@ class FilesystemOrderQueue(OrderQueue):
             claimed_at=self._clock.now(),
         )
 
+    def _beat(self) -> None:
+        """Show that we live, unless we have done so just now: a claim is watched from its start."""
+        now = self._clock.monotonic()
+        if not self._held or now - self._last_beat > self._beat_every:
+            self._life.beat()
+            self._last_beat = now
+
     def _open(self, entry: Entry, *, beside: bool) -> Ball:
         if not (beside and (entry.lane.held or entry.lane.is_busy)):
             try:
@@ -368,7 +377,7 @@ class FilesystemOrderQueue(OrderQueue):
 
     async def _examine(self, entry: Entry, ball: Ball, lane: Lane, *, beside: bool) -> Held | None:
         """Look at what was taken, now that nobody else can touch it; None when it is let go."""
-        self._holding.show(ball)
+        is_shown = self._holding.show(ball)
         found = self._desk.inspect(ball)
         if isinstance(found, Unfit):
             await anyio.to_thread.run_sync(self._desk.set_aside, ball, found.reason)
@@ -400,7 +409,7 @@ class FilesystemOrderQueue(OrderQueue):
             await anyio.to_thread.run_sync(sync_directory, Path(self._paths.ids))
         attempt = 1 + (note.attempts if note is not None else 0)
         order = found.order if found.order.id == answer else evolve(found.order, id=answer)
-        return Held(ball, lane, order, found, attempt, note)
+        return Held(ball, lane, order, found, attempt, note, is_shown)
 
     def _is_elsewhere(self, name: str, ball: Ball) -> bool:
         """Whether a file of that name waits, or is held under another token than `ball`'s."""
