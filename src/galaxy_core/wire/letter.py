@@ -43,12 +43,15 @@ def encode_letter(letter: Letter, *, sent_at: datetime | None = None) -> bytes:
 
     With `sent_at` it is marked as sent then.
     """
-    if letter.wire:
-        members = dict(letter.wire)
-        read = _letter_from(members, name=letter.name)
-        put_changes(members, _MEMBERS, read=read, value=letter, older_names=_OLDER_NAMES)
+    members = dict(letter.wire)
+    try:
+        read = _letter_from(members, name=letter.name) if members else None
+    except UnreadableFile:  # it was not read, but made with further members
+        read = None
+    if read is None:
+        members |= {"type": "notification", **all_members(_MEMBERS, letter)}
     else:
-        members = {"type": "notification", **all_members(_MEMBERS, letter)}
+        put_changes(members, _MEMBERS, read=read, value=letter, older_names=_OLDER_NAMES)
     if sent_at is not None:
         members["sent"] = True
         members["sent_at"] = write_time(sent_at)
