@@ -87,17 +87,18 @@ def judge(aftermath: Aftermath, *, bus_error: Json | None, is_cancelled: bool) -
     if is_cancelled:
         return RunEnded(verdict=Verdict.CANCELLED, reason="It was cancelled.")
     if isinstance(error, dict):
-        return _judge_error(error)
+        return judge_error(error)
     if (refused := aftermath.refused) is not None:
         return _failed(f"The agent stopped because it was refused: {parts.refused_what(refused)}.")
-    return _judge_finish(info)
-
-
-def _judge_finish(info: Json) -> RunEnded:
     if not info:
         return _broken_off("The agent stopped before it answered.")
-    finish = str(info.get("finish") or "")
-    if not (info.get("time") or {}).get("completed") or not finish:
+    is_complete = bool((info.get("time") or {}).get("completed"))
+    return judge_finish(str(info.get("finish") or "") if is_complete else None)
+
+
+def judge_finish(finish: str | None) -> RunEnded:
+    """Say what the last step's reason means for the run; None when no step came to its end."""
+    if not finish:
         return _broken_off("The agent stopped in the middle of its answer.")
     if finish in _CUT:
         return _failed(_CUT[finish])
@@ -106,7 +107,8 @@ def _judge_finish(info: Json) -> RunEnded:
     return RunEnded(verdict=Verdict.SUCCEEDED)
 
 
-def _judge_error(error: Json) -> RunEnded:
+def judge_error(error: Json) -> RunEnded:
+    """Say what an error of opencode's means for the run."""
     name = str(error.get("name") or "error")
     data = error.get("data") or {}
     message = str(data.get("message") or name)
