@@ -54,6 +54,8 @@ class Found:
     path: Path
     stamp: Stamp
     mode: int
+    links: int
+    """How many names the file has."""
 
     @property
     def is_plain_file(self) -> bool:
@@ -150,6 +152,24 @@ class Box:
         """Move a letter, marked as sent by now, to those that were sent."""
         self._move(found, self._layout.outbox_archive, reason=None)
 
+    def finish_move(self, found: Found) -> bool:
+        """Take away the old name of a file that a process died moving; False when none did.
+
+        Where no single step moves a file without replacing another (`rename_exclusively`), it
+        has both names for a moment.
+        """
+        if found.links == 1 or not found.is_plain_file:
+            return False
+        for folder in (self._layout.outbox_archive, self._layout.outbox_undeliverable):
+            for name in _numbered(found.name):
+                target = folder / f"{name}{SUFFIX}"
+                if not os.path.lexists(target):
+                    break
+                if target.lstat().st_ino == found.stamp[0]:
+                    found.path.unlink(missing_ok=True)
+                    return True
+        return False
+
     def set_aside(self, found: Found, reason: str) -> Path:
         """Move a file to those that nobody gets, with the reason beside it; its new path."""
         return self._move(found, self._layout.outbox_undeliverable, reason=reason)
@@ -167,7 +187,8 @@ class Box:
             there = path.lstat()
         except FileNotFoundError:
             return None
-        return Found(path.name.removesuffix(SUFFIX), path, _stamp(there), there.st_mode)
+        name = path.name.removesuffix(SUFFIX)
+        return Found(name, path, _stamp(there), there.st_mode, there.st_nlink)
 
     def _move(self, found: Found, folder: Path, *, reason: str | None) -> Path:
         make_durable_folder(folder)
@@ -191,6 +212,9 @@ class Box:
                     reason.encode("utf-8", "replace") + b"\n",
                     scratch=self._scratch,
                 )
+            if not found.is_plain_file:  # a folder cannot be linked, where that is the way
+                found.path.rename(target)
+                return target
             if rename_exclusively(os.fspath(found.path), os.fspath(target)):
                 return target
         raise AssertionError("unreachable: numbers do not end")

@@ -139,6 +139,8 @@ class FilesystemOutbox(Outbox):
         if not found.is_plain_file:
             self._set_aside_unread(found, "Only a plain file can be a letter.")
             return None
+        if self._box.finish_move(found):
+            return None
         try:
             letter, stamp = self._box.read(found)
         except FileNotFoundError:  # its writer has changed his mind

@@ -1,0 +1,1 @@
+"""The journal adapter on files, beyond its contract."""

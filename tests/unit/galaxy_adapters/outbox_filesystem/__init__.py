@@ -1,0 +1,1 @@
+"""The outbox adapter on files, beyond its contract."""

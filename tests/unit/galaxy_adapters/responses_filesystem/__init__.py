@@ -1,0 +1,1 @@
+"""The responses adapter on files, beyond its contract."""
