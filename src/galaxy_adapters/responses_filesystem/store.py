@@ -22,7 +22,7 @@ from galaxy_adapters._files import (
     sweep_scratch,
     sync_directory,
 )
-from galaxy_core.domain.errors import AlreadyAnswered, InvalidOrder
+from galaxy_core.domain.errors import AlreadyAnswered, InvalidOrder, UnreadableFile
 from galaxy_core.domain.ids import OrderId, why_not_an_order_id
 from galaxy_core.domain.response import Response
 from galaxy_core.ports.response_store import ResponseStore
@@ -56,11 +56,9 @@ class FilesystemResponseStore(ResponseStore):
         path = self._layout.response(order_id)
         with storage_errors("read", path):
             try:
-                data, found = read_plain_file(path, limit=MAX_BYTES)
+                return _read(path, order_id)
             except FileNotFoundError:
                 return None
-        written_at = datetime.fromtimestamp(found.st_mtime, UTC)
-        return parse_response(data, order_id=order_id, written_at=written_at)
 
     async def exists(self, order_id: OrderId) -> bool:
         if why_not_an_order_id(order_id) is not None:
@@ -81,3 +79,18 @@ class FilesystemResponseStore(ResponseStore):
 def _is_taken(path: Path) -> bool:
     # Whatever has the name, a broken link too, keeps a response from being written.
     return os.path.lexists(path)
+
+
+def _read(path: Path, order_id: OrderId) -> Response:
+    """Read a response.
+
+    Something unreadable under the name is the order's response all the same: it cannot be
+    replaced, so the order is over, and whoever asks is told what lies there.
+    """
+    written_at = datetime.fromtimestamp(path.lstat().st_mtime, UTC)
+    try:
+        data, _ = read_plain_file(path, limit=MAX_BYTES)
+        return parse_response(data, order_id=order_id, written_at=written_at)
+    except UnreadableFile as error:
+        text = f"The response of this order cannot be read: {error} Look at {path}."
+        return Response(order_id=order_id, text=text, machine="", finished_at=written_at)

@@ -54,9 +54,9 @@ def encode_archived(order: Order, ending: Ending, *, source: JSONObject | None =
     # Members of the same names that are not the mark of an earlier end are somebody's own.
     is_own = not _is_from_archive(order, members)
     own = {key: members.pop(key) for key in ENDING_KEYS if key in members}
-    members.update(ending_members(ending))
     if is_own and own.keys() - {"acknowledged"}:
         members[_AS_WRITTEN] = own
+    members.update(ending_members(ending))
     return write_object(members)
 
 

@@ -13,7 +13,6 @@ from galaxy_core.domain.errors import (
     AlreadyAnswered,
     InvalidOrder,
     StorageUnavailable,
-    UnreadableFile,
 )
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.testing.factories import make_response
@@ -122,17 +121,20 @@ async def test_dead_writer_leaves_all_or_nothing(
 async def test_strange_things_under_the_name(
     store: FilesystemResponseStore, layout: Layout, tmp_path: Path
 ) -> None:
-    """A folder or a link is no response, is not followed, and is never replaced."""
+    """A folder, a link, any bytes: never replaced, not followed, and said to be there."""
     layout.response("a").mkdir(parents=True)
     secret = tmp_path / "secret"
     secret.write_text("secret")
     layout.response("b").symlink_to(secret)
-    for order_id in (OrderId("a"), OrderId("b")):
+    layout.response("c").write_bytes(b"\xff")
+    for order_id in (OrderId("a"), OrderId("b"), OrderId("c")):
         assert await store.exists(order_id)
         with pytest.raises(AlreadyAnswered):
             await store.commit(make_response(order_id=order_id))
-        with pytest.raises(UnreadableFile, match="and not a file"):
-            await store.get(order_id)
+        found = await store.get(order_id)
+        assert found is not None
+        assert "cannot be read" in found.text
+        assert "secret" not in found.text
     assert secret.read_text() == "secret"
 
 
