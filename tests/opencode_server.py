@@ -67,7 +67,7 @@ class Site:
         """End the machine's server."""
         server = self.server(outlives_us=False)
         if state(server) is not None:
-            await server.client()
+            await server.connect()
         await server.aclose()
 
 
@@ -113,6 +113,8 @@ class ServerHarness(DispatcherHarness):
         self, server: OwnServer, *, task_status: TaskStatus[OpencodeServerDispatcher]
     ) -> None:
         async with self.site.dispatcher(server) as dispatcher:
+            while not (await dispatcher.check()).is_ready:
+                await self.pause()
             task_status.started(dispatcher)
             await anyio.sleep_forever()
 
@@ -120,7 +122,7 @@ class ServerHarness(DispatcherHarness):
         """Ask the model, or the fake that plays it."""
         if self.site.count is not None:
             return self.site.count(prompt)
-        client = await self.server.client()
+        client = self.server.client()
         async with httpx.AsyncClient(base_url=client.endpoint.url, trust_env=False) as fake:
             response = await fake.post("/__fake/count", json={"prompt": prompt})
         return int(response.json()["count"])
@@ -134,7 +136,7 @@ class ServerHarness(DispatcherHarness):
 
     async def crash_agent(self) -> None:
         """Kill the server."""
-        await self.server.client()
+        self.server.client()
         assert self.server.pid is not None
         os.kill(self.server.pid, signal.SIGKILL)
 

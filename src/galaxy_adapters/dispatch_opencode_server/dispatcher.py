@@ -280,7 +280,7 @@ class OpencodeServerDispatcher:
     async def check(self) -> DispatcherHealth:
         try:
             with anyio.fail_after(_CHECK_PATIENCE.total_seconds()):
-                version = await (await self._servers.client()).version()
+                version = await (await self._client()).version()
         except (DispatcherUnavailable, TimeoutError) as error:
             problem = str(error) or "opencode is still starting, or does not answer."
             return DispatcherHealth(is_ready=False, name=NAME, problem=problem)
@@ -308,4 +308,5 @@ class OpencodeServerDispatcher:
             # A server is needed only now; from now on the reader sees to it that there is one.
             self._is_listening = True
             self._task_group.start_soon(self._hub.run, name="opencode events")
-        return await self._servers.client()
+        await self._hub.connected()
+        return self._servers.client()

@@ -106,7 +106,10 @@ class EventHub:
         self._servers = servers
         self._listeners: dict[str, Listener] = {}
         self._family = _Family()
-        self._is_connected = anyio.Event()
+        self._tried = anyio.Event()
+        """Set, and replaced, whenever a try to connect has ended, well or not."""
+        self._failure: DispatcherUnavailable | None = None
+        self._has_connected = False
         self._down_since: float | None = None
 
     # ---- for listeners
@@ -143,12 +146,15 @@ class EventHub:
             {root, *(child for child in self._family.parents if self._family.root(child) == root)}
         )
 
-    async def connected(self, patience: timedelta) -> None:
-        """Wait until events come in.  Raises `DispatcherUnavailable`."""
-        with anyio.move_on_after(patience.total_seconds()):
-            await self._is_connected.wait()
-            return
-        raise DispatcherUnavailable("opencode's event stream cannot be reached.")
+    async def connected(self) -> None:
+        """Wait until events come in.
+
+        Raises the `DispatcherUnavailable` of the first try that fails meanwhile.
+        """
+        if self._down_since is not None or not self._has_connected:
+            await self._tried.wait()
+            if self._failure is not None:
+                raise DispatcherUnavailable(str(self._failure)) from self._failure
 
     @property
     def down_for(self) -> timedelta:
@@ -165,15 +171,15 @@ class EventHub:
         wait = backoff.first
         while True:
             try:
-                client = await self._servers.client()
-                await self._read(client)
+                await self._read(await self._servers.connect())
             except DispatcherUnavailable as error:
                 _log.info("opencode.events_broken", error=str(error))
-            if self._is_connected.is_set():
-                self._is_connected = anyio.Event()
-                wait = backoff.first
-            if self._down_since is None:
-                self._down_since = anyio.current_time()
+                self._failure = error
+            if self._down_since is None and self._has_connected:
+                wait = backoff.first  # it was up until now
+            else:
+                self._announce()
+            self._down_since = self._down_since or anyio.current_time()
             await anyio.sleep(wait)
             if wait > backoff.first:
                 await self._servers.suspect()
@@ -193,9 +199,15 @@ class EventHub:
 
     def _greet(self) -> None:
         self._down_since = None
-        self._is_connected.set()
+        self._failure = None
+        self._has_connected = True
+        self._announce()
         for listener in self._listeners.values():
             listener.put(Resync())
+
+    def _announce(self) -> None:
+        self._tried.set()
+        self._tried = anyio.Event()
 
     def _hand_out(self, kind: str, properties: Json) -> None:
         info = properties.get("info")

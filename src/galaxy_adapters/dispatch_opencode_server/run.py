@@ -78,7 +78,7 @@ class Run:
     async def events(self) -> AsyncGenerator[RunEvent, None]:
         """Carry it out; the last event is `RunEnded`."""
         session = self.errand.session
-        await self.hub.connected(self.patience)
+        await self.hub.connected()
         listener = self.hub.listen(session)
         try:
             await self._send(listener)
@@ -101,7 +101,7 @@ class Run:
     # ---- sending
 
     async def _send(self, listener: Listener) -> None:
-        client = await self.servers.client()
+        client = self.servers.client()
         if not self.is_fresh and (age := await self._age(client)) is not None:
             self._young_until = anyio.current_time() + (SETTLED - age).total_seconds()
             listener.put(Resync())  # what has happened so far is read
@@ -265,7 +265,7 @@ class Run:
         deadline = anyio.current_time() + self.patience.total_seconds()
         while True:
             try:
-                return await call(await self.servers.client())
+                return await call(self.servers.client())
             except DispatcherUnavailable:
                 if anyio.current_time() >= deadline:
                     raise

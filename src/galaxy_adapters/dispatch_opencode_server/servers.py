@@ -2,7 +2,8 @@
 
 Our own is started when it is first needed, found again after Hermes died, and replaced when it
 is dead or does not answer any more.  Nothing watches it by itself: the event stream breaks with
-the server, and whoever reads it asks for a server again.
+the server, and its reader asks for a server again.  That reader is the only one who starts
+servers, so that no impatient caller can break a start off.
 """
 
 from __future__ import annotations
@@ -48,14 +49,20 @@ _LARGEST_LOG = 4 * 1024 * 1024
 class Servers(Protocol):
     """Where a client comes from."""
 
-    async def client(self) -> OpencodeClient:
-        """Give a client of a server that was up a moment ago; may start one.
+    def client(self) -> OpencodeClient:
+        """Give a client of the server that was up a moment ago; costs nothing.
 
-        Raises `DispatcherUnavailable`.
+        Raises `DispatcherUnavailable` while there is none.
+        """
+
+    async def connect(self) -> OpencodeClient:
+        """Give a client of a server that is up; starts one if need be, which takes seconds.
+
+        For one task only.  Raises `DispatcherUnavailable`.
         """
 
     async def suspect(self) -> None:
-        """Take note that the server did not answer: make sure, and replace it if it is stuck."""
+        """Take note that the server does not answer: make sure, and end it if it is stuck."""
 
     async def aclose(self) -> None:
         """Give up the connection; what happens to the server is the class's affair."""
@@ -66,16 +73,16 @@ class GivenServer:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._client = OpencodeClient(endpoint)
-        self._is_greeted = False
 
-    async def client(self) -> OpencodeClient:
-        if not self._is_greeted:
-            warn_of_version(await self._client.version())
-            self._is_greeted = True
+    def client(self) -> OpencodeClient:
+        return self._client
+
+    async def connect(self) -> OpencodeClient:
+        warn_of_version(await self._client.version())
         return self._client
 
     async def suspect(self) -> None:
-        self._is_greeted = False
+        """Leave it to whoever runs it."""
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -104,7 +111,6 @@ class OwnServer:
     def __init__(self, settings: OwnServerSettings) -> None:
         self._settings = settings
         self._folder = StateFolder(state_root(settings.environment), settings.machine)
-        self._lock = anyio.Lock()
         self._state: ServerState | None = None
         self._client: OpencodeClient | None = None
         self._use: int | None = None
@@ -121,31 +127,30 @@ class OwnServer:
         """Its process number, while it is known."""
         return self._state.pid if self._state else None
 
-    async def client(self) -> OpencodeClient:
-        async with self._lock:
-            if self._client is not None and self._is_alive(self._state):
-                self._trim_log()
-                return self._client
-            return await self._connect()
+    def client(self) -> OpencodeClient:
+        if self._client is None or not self._is_alive(self._state):
+            raise DispatcherUnavailable("opencode is not running; it is being started.")
+        self._trim_log()
+        return self._client
 
     async def suspect(self) -> None:
-        async with self._lock:
-            if self._client is None or self._state is None or not self._is_alive(self._state):
-                return
-            if await self._answers(self._client, self._settings.hang_patience):
-                return
-            _log.warning("opencode.hung", pid=self._state.pid)
-            await self._end(self._state)
+        if self._client is None or self._state is None or not self._is_alive(self._state):
+            return
+        if await self._answers(self._client, self._settings.hang_patience):
+            return
+        _log.warning("opencode.hung", pid=self._state.pid)
+        await self._end(self._state)
 
     async def aclose(self) -> None:
         """Stop the server if it was to end with us and nobody else uses it; else leave it."""
         with anyio.CancelScope(shield=True):
-            async with self._lock:
-                await self._release()
+            await self._release()
 
     # ---- finding one
 
-    async def _connect(self) -> OpencodeClient:
+    async def connect(self) -> OpencodeClient:
+        if self._client is not None and self._is_alive(self._state):
+            return self._client
         await anyio.sleep(max(0.0, self._not_before - anyio.current_time()))
         try:
             state = await self._found_or_started()
