@@ -82,6 +82,10 @@ class Acceptance:
                 return self._store(order, arrival_ns)
             return self._store_once(order, key, arrival_ns)
 
+    def is_known(self, order_id: OrderId) -> bool:
+        """Whether some order has the id."""
+        return self._rival(order_id) is not _NOBODY
+
     def free_id(self, order_id: OrderId) -> OrderId:
         """The first numbered id that no order has."""
         return next(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 from attrs import evolve, frozen
 
 from galaxy_adapters._files import SharedSync, create_named
-from galaxy_adapters.queue_filesystem._paths import QueuePaths
+from galaxy_adapters.queue_filesystem._paths import QueuePaths, is_order_name
 from galaxy_adapters.queue_filesystem._reader import Found
 from galaxy_core.domain.errors import UnreadableFile
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.order import JSONValue, Order
-from galaxy_core.domain.response import Ending
+from galaxy_core.domain.response import Ending, Outcome
 from galaxy_core.wire.order import decode_archived, encode_archived
 
 SOURCE_KEY = "source_file"
@@ -47,6 +50,8 @@ class Archived:
     order: Order
     ending: Ending | None
     source: Source | None
+    claims: int | None
+    """How often it was claimed, as the queue counted."""
 
     def is_of(self, found: Found) -> bool:
         """Whether it has the content of a waiting file."""
@@ -73,16 +78,40 @@ class Archive:
             order, ending = decode_archived(data, name=order_id)
         except (FileNotFoundError, UnreadableFile):
             return None
-        return Archived(order, ending, _source(order.wire.get(SOURCE_KEY)))
+        kept = order.wire.get(SOURCE_KEY)
+        claims = kept.get("claims") if isinstance(kept, Mapping) else None
+        return Archived(order, ending, _source(kept), claims if isinstance(claims, int) else None)
 
-    def add(self, order: Order, ending: Ending, source: Source) -> None:
-        """Archive it durably; the first ending of an order stands.  Raises `StorageUnavailable`."""
+    def tally(self) -> Counter[Outcome]:
+        """How many orders ended how.  Reads every file, so it takes its time."""
+        counts: Counter[Outcome] = Counter()
+        known = {outcome.value.encode(): outcome for outcome in Outcome}
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(self._paths.archive):
+                if is_order_name(name):
+                    words = _OUTCOME.findall(Path(self._paths.archive, name).read_bytes())
+                    # The last one: an order may have a member of that name further in.
+                    word = words[-1] if words else Outcome.SUCCEEDED.value.encode()
+                    counts[known.get(word, Outcome.FAILED)] += 1
+        return counts
+
+    def add(
+        self, order: Order, ending: Ending, source: Source, *, claims: int, ended_ns: int
+    ) -> None:
+        """Archive it durably, with `ended_ns` as the file's time of change.
+
+        The first ending of an order stands.  Raises `StorageUnavailable`.
+        """
         base = dict(order.wire) or json.loads(encode_archived(order, ending))
-        data = encode_archived(order, ending, source={**base, SOURCE_KEY: source.members()})
+        base[SOURCE_KEY] = {**source.members(), "claims": claims}
+        data = encode_archived(order, ending, source=base)
         target = Path(self._paths.archived(order.id))
-        create_named(target, data, scratch=self._paths.scratch_folder)
+        create_named(target, data, scratch=self._paths.scratch_folder, modified_ns=ended_ns)
         # Also when it was there: whoever made it may have died before it was for good.
         self._sync.sync()
+
+
+_OUTCOME = re.compile(rb'"outcome":\s*"(\w+)"')
 
 
 def _source(kept: JSONValue) -> Source | None:

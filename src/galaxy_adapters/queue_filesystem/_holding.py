@@ -177,17 +177,7 @@ class Holding:
 
     def survey(self) -> tuple[list[Ball], list[str]]:
         """All balls, and the lanes with nothing in them."""
-        balls: list[Ball] = []
-        empty: list[str] = []
-        for lane in os.listdir(self.paths.held):
-            try:
-                names = os.listdir(self.paths.lane(lane))
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            balls += [ball for n in names if (ball := Ball.parse(lane, n)) is not None]
-            if not names:
-                empty.append(lane)
-        return balls, empty
+        return survey_held(self.paths)
 
     def _open_lane(self, lane: str) -> None:
         try:
@@ -210,6 +200,25 @@ class Holding:
                     if (other.st_dev, other.st_ino) == (ours.st_dev, ours.st_ino):
                         return True
         return False
+
+
+def survey_held(paths: QueuePaths) -> tuple[list[Ball], list[str]]:
+    """All balls, and the lanes with nothing in them."""
+    balls: list[Ball] = []
+    empty: list[str] = []
+    try:
+        lanes = os.listdir(paths.held)
+    except FileNotFoundError:
+        return balls, empty
+    for lane in lanes:
+        try:
+            names = os.listdir(paths.lane(lane))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        balls += [ball for n in names if (ball := Ball.parse(lane, n)) is not None]
+        if not names:
+            empty.append(lane)
+    return balls, empty
 
 
 def shown_name(name: str) -> str | None:

@@ -67,6 +67,8 @@ class Entry:
     retry_at: float | None = None
     """Monotonic second before which it is not given out again."""
     given_back_at: datetime | None = None
+    known_wish: datetime | None = None
+    """The newest wish to cancel it that was known when it was given back."""
     is_listed: bool = True
     has_joined: bool = False
 
@@ -154,10 +156,21 @@ class Index:
         """The files of all orders."""
         return self._entries.keys()
 
-    def delay(self, entry: Entry, *, until: float, given_back_at: datetime) -> None:
-        """Give the order out no sooner; later ones of its lane wait behind it."""
+    def delay(
+        self,
+        entry: Entry,
+        *,
+        until: float,
+        given_back_at: datetime,
+        known_wish: datetime | None,
+    ) -> None:
+        """Give the order out no sooner; later ones of its lane wait behind it.
+
+        A wish to cancel it that is newer than `known_wish` is obeyed all the same.
+        """
         entry.retry_at = until
         entry.given_back_at = given_back_at
+        entry.known_wish = known_wish
         self._rank(entry.lane)
 
     # ---- lanes
@@ -205,6 +218,10 @@ class Index:
         """Orders that people want cancelled, and since when."""
         self._cancelled = cancelled
 
+    def wish(self, order_id: OrderId) -> datetime | None:
+        """When somebody wanted the order cancelled; None when nobody did."""
+        return self._cancelled.get(order_id)
+
     def note_end(self, order_id: OrderId) -> bool:
         """An order is in the archive now; whether others wait for that."""
         waiting = self._dependants.pop(order_id, ())
@@ -246,8 +263,8 @@ class Index:
             and (
                 entry.retry_at is None
                 or entry.retry_at <= now
-                or entry.given_back_at is None
-                or asked_at > entry.given_back_at
+                or entry.known_wish is None
+                or asked_at > entry.known_wish
             )
         ]
         return min(found, key=lambda entry: entry.arrival, default=None)

@@ -154,6 +154,7 @@ class Intake:
                 entry,
                 until=self.clock.monotonic() + max(left, timedelta(0)).total_seconds(),
                 given_back_at=note.given_back_at,
+                known_wish=note.given_back_at,
             )
         return entry
 

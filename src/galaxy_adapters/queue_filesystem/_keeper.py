@@ -162,11 +162,9 @@ class Keeper:
 
     async def do_what_is_due(self) -> None:
         """Heal, look at the whole folder, settle: each when its time has come."""
-        now = self.clock.monotonic()
-        if now >= self._next_rescan:
+        if self.clock.monotonic() >= self._next_rescan:
             await self.rescan()
-        elif now >= self._next_heal:
-            await self.heal()
+        await self.heal_if_due()
         left = self.intake.until_settled()
         if left is not None and left <= timedelta(milliseconds=50):
             await self.intake.settle()
@@ -185,22 +183,27 @@ class Keeper:
 
     async def rescan(self) -> None:
         """Look at all files, as nobody was told of some.  Raises `StorageUnavailable`."""
+        self._next_rescan = self.clock.monotonic() + self.times.rescan.total_seconds()
+        await self._restore_folders()
+        shown = await self.intake.scan()
         async with self._healing:
-            await self._restore_folders()
-            shown = await self.intake.scan()
             held = await self._heal()
             for name in set(shown) - held:
                 await self._recover(self.healer.recover_stray, name)
-            self.index.check_ends()
-            self._own_lanes.clear()
-            self._is_control_stale = self.control is not None
-            self._next_rescan = self.clock.monotonic() + self.times.rescan.total_seconds()
+        self.index.check_ends()
+        self._own_lanes.clear()
+        self._is_control_stale = self.control is not None
         self.changed.notify()
 
-    async def heal(self) -> None:
-        """Give back what dead and frozen workers hold.  Raises `StorageUnavailable`."""
-        async with self._healing:
-            await self._heal()
+    async def heal_if_due(self) -> None:
+        """Give back what dead and frozen workers hold, if it is time to look.
+
+        Waits for one who does so already.  Raises `StorageUnavailable`.
+        """
+        if self._healing.statistics().locked or self.clock.monotonic() >= self._next_heal:
+            async with self._healing:
+                if self.clock.monotonic() >= self._next_heal:
+                    await self._heal()
 
     async def _heal(self) -> frozenset[str]:
         """Do it; the file names of all orders that were held at that moment."""
@@ -233,7 +236,7 @@ class Keeper:
         for folder in self.paths.folders():
             if not folder.is_dir():
                 await anyio.to_thread.run_sync(make_durable_folder, folder)
-        self.life.beat()
+        self.life.restore()
 
     # ---- notices
 

@@ -86,12 +86,13 @@ class Desk:
         self.aside.put(self.paths.ball(ball), ball.name, reason, repeats=repeats)
         self.holding.free_lane(ball.lane)
 
-    def end(self, held: Held, ending: Ending) -> None:
+    def end(self, held: Held, ending: Ending, ended_ns: int) -> None:
         """Archive the order and remove it from the queue.  Raises `LeaseLost`."""
         order, ball = held.order, held.ball
         with storage_errors("end an order in", self.paths.archive):
             self.check(held)
-            self.archive.add(order, ending, Source.of(ball.name, held.found))
+            source = Source.of(ball.name, held.found)
+            self.archive.add(order, ending, source, claims=held.attempt, ended_ns=ended_ns)
             # From here on the order has ended, whatever becomes of the rest.
             self.holding.discard(ball, is_shown=held.is_shown)
             self.identity.release(order.id)

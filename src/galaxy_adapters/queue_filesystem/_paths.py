@@ -91,6 +91,7 @@ class QueuePaths:
         self.notes = f"{state}/notes"
         self.ids = f"{state}/ids"
         self.keys = f"{state}/keys"
+        self.successors = f"{state}/successors"
         self.scratch_folder = Path(self.scratch)
         # The layout's answer with the id cut out: asking it each time would cost more than
         # the system call that follows.
@@ -136,6 +137,10 @@ class QueuePaths:
     def journal(self, order_id: str) -> str:
         """What was written down about the attempts at an order."""
         return os.fspath(self.layout.run_journal(order_id))
+
+    def successor(self, order_id: str) -> str:
+        """The link to the id of the order that was enqueued in an ended one's place."""
+        return f"{self.successors}/{order_id}"
 
     def key(self, idempotency_key: str) -> str:
         """The file that remembers which order came with a key."""

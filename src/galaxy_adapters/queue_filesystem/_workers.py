@@ -51,26 +51,34 @@ class WorkerLife:
                 with contextlib.suppress(OSError):
                     os.unlink(fresh)
                 raise
-        self._close()
+        self.abandon()
         self._fd = fd
 
     def beat(self) -> None:
-        """Show that we are not frozen; makes the lock file anew if somebody removed it."""
+        """Show that we are not frozen."""
         self._beats += 1
+        if self.restore():
+            return
+        with storage_errors("write", self.path):
+            os.pwrite(self._fd, b"%016d" % self._beats, 0)
+
+    def restore(self) -> bool:
+        """Make the lock file anew if somebody removed it; whether that was so."""
         with storage_errors("write", self.path):
             if os.fstat(self._fd).st_nlink:
-                os.pwrite(self._fd, b"%016d" % self._beats, 0)
-                return
+                return False
         self.begin()
+        return True
 
     def end(self) -> None:
         """Disappear.  Safe twice."""
         if self._fd >= 0:
             with contextlib.suppress(OSError):
                 os.unlink(self.path)
-            self._close()
+            self.abandon()
 
-    def _close(self) -> None:
+    def abandon(self) -> None:
+        """Release the lock and leave the file, as a death does."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

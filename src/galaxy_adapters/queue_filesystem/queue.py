@@ -207,6 +207,7 @@ class FilesystemOrderQueue(OrderQueue):
         self._require_life()
         with storage_errors("claim an order in", self._paths.orders):
             await self._keeper.catch_up()
+            await self._keeper.heal_if_due()
             if only is not None:
                 return await self._claim_only(only)
             delivery = await self._claim_next()
@@ -238,7 +239,8 @@ class FilesystemOrderQueue(OrderQueue):
         async with held.settling:
             if delivery.token in self._settled:
                 return
-            await self._settle(held, lambda: self._desk.end(held, ending))
+            ended_ns = self._acceptance.next_arrival()
+            await self._settle(held, lambda: self._desk.end(held, ending, ended_ns))
             self._index.note_end(held.order.id)
             self._settled[delivery.token] = None
             if len(self._settled) > _KEPT_TOKENS:
@@ -270,7 +272,12 @@ class FilesystemOrderQueue(OrderQueue):
             entry = self._index.get(name)
             if entry is not None:
                 # Our own clock counts, not the note's time of day.
-                self._index.delay(entry, until=until, given_back_at=now)
+                self._index.delay(
+                    entry,
+                    until=until,
+                    given_back_at=now,
+                    known_wish=self._index.wish(held.order.id),
+                )
 
     async def wait(self, timeout: timedelta | None = None) -> bool:
         self._require_life()

@@ -1,0 +1,230 @@
+"""All orders of a machine's folder, for people: made from the files at each call.
+
+Needs no worker and disturbs none: it takes nothing and writes nothing but wishes and retries.
+An order that moves on while it is looked for is looked for once more.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio.to_thread
+from attrs import evolve
+
+from galaxy_adapters._files import make_durable_folder, storage_errors, sync_directory
+from galaxy_adapters.queue_filesystem._accept import Acceptance
+from galaxy_adapters.queue_filesystem._archive import SOURCE_KEY, Archive
+from galaxy_adapters.queue_filesystem._identity import Identity
+from galaxy_adapters.queue_filesystem._looking import Found, Looking
+from galaxy_adapters.queue_filesystem._paths import QueuePaths, is_order_name, stem_of
+from galaxy_adapters.queue_filesystem._reader import MAX_FILE_BYTES, time_of
+from galaxy_core.domain.errors import OrderNotFound, OrderNotRetryable
+from galaxy_core.domain.ids import OrderId, why_not_an_order_id
+from galaxy_core.domain.operations import CancelRequested, OrderView
+from galaxy_core.domain.order import Order
+from galaxy_core.domain.response import Outcome
+from galaxy_core.domain.state import FINAL, OrderState
+from galaxy_core.ports.clock import Clock
+from galaxy_core.ports.control import Control
+from galaxy_core.ports.order_catalogue import CancelResult, OrderCatalogue
+from galaxy_core.wire.layout import Layout
+
+_NOT_INHERITED = frozenset(
+    {
+        *("order_id", "idempotency_key", "not_before", "scheduled_for", "expires_at"),
+        SOURCE_KEY,
+    }
+)
+_LOOKS = 3
+"""So often an order is looked for that may be moving from one place to the next."""
+
+
+class FilesystemOrderCatalogue(OrderCatalogue):
+    """Orders that wait, run and have ended in one machine's folder.
+
+    Wishes to cancel go to `control`, where whoever holds or claims the order hears of them.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        machine: str,
+        clock: Clock,
+        control: Control,
+        max_file_bytes: int = MAX_FILE_BYTES,
+    ) -> None:
+        self._clock = clock
+        self._control = control
+        self._paths = QueuePaths(layout)
+        self._archive = Archive(self._paths)
+        identity = Identity(self._paths, self._archive)
+        self._acceptance = Acceptance(self._paths, clock, self._archive, identity)
+        self._looking = Looking(self._paths, identity, machine, clock, max_file_bytes)
+
+    async def get(self, order_id: OrderId) -> OrderView | None:
+        return await anyio.to_thread.run_sync(self._get, order_id)
+
+    async def list(
+        self,
+        *,
+        states: frozenset[OrderState] | None = None,
+        limit: int | None = 50,
+    ) -> Sequence[OrderView]:
+        return await anyio.to_thread.run_sync(self._list, states, limit)
+
+    async def count(self) -> dict[OrderState, int]:
+        return await anyio.to_thread.run_sync(self._count)
+
+    async def cancel(self, order_id: OrderId, *, by: str = "", reason: str = "") -> CancelResult:
+        view = await self.get(order_id)
+        if view is None:
+            raise _not_found(order_id)
+        if view.ending is not None:
+            return CancelResult.ALREADY_ENDED
+        await self._control.send(
+            CancelRequested(order_id=order_id, at=self._clock.now(), by=by, reason=reason)
+        )
+        return CancelResult.REQUESTED
+
+    async def retry(self, order_id: OrderId) -> OrderId:
+        return await anyio.to_thread.run_sync(self._retry, order_id)
+
+    # ---- reading
+
+    def _get(self, order_id: OrderId) -> OrderView | None:
+        if why_not_an_order_id(order_id) is not None:
+            return None
+        with storage_errors("read orders in", self._paths.orders):
+            for _ in range(_LOOKS):
+                before = self._looking.moment()
+                view = (
+                    self._ended(order_id)
+                    or self._looking.held(order_id)
+                    or self._looking.waiting(order_id)
+                )
+                if view is not None:
+                    return view
+                if self._looking.moment() == before:
+                    return None
+        return None
+
+    def _list(self, states: frozenset[OrderState] | None, limit: int | None) -> Sequence[OrderView]:
+        wanted = frozenset(OrderState) if states is None else states
+        found: list[Found] = []
+        with storage_errors("read orders in", self._paths.orders):
+            # In the order in which they move, so that none is missed; one seen twice has ended.
+            if OrderState.PENDING in wanted:
+                found += self._looking.all_waiting(limit)
+            if not wanted.isdisjoint({OrderState.CLAIMED, OrderState.RUNNING}):
+                found += [f for f in self._looking.all_held() if f.view.state in wanted]
+            if not wanted.isdisjoint(FINAL):
+                found += self._all_ended(wanted, limit)
+        by_id = {item.view.order.id: item for item in found}
+        newest = sorted(by_id.values(), key=lambda item: item.at, reverse=True)
+        return [item.view for item in newest[:limit]]
+
+    def _count(self) -> dict[OrderState, int]:
+        counts: dict[OrderState, int] = {}
+        with storage_errors("read orders in", self._paths.orders):
+            waiting = self._looking.count_waiting()
+            for item in self._looking.all_held():
+                counts[item.view.state] = counts.get(item.view.state, 0) + 1
+            for outcome, number in self._archive.tally().items():
+                counts[outcome.state] = counts.get(outcome.state, 0) + number
+        if waiting:
+            counts[OrderState.PENDING] = waiting
+        return counts
+
+    def _ended(self, order_id: OrderId) -> OrderView | None:
+        archived = self._archive.read(order_id)
+        if archived is None:
+            return None
+        ending, source = archived.ending, archived.source
+        return OrderView(
+            order=archived.order,
+            # An archive that says nothing of an end is the original system's: it was answered.
+            state=ending.outcome.state if ending is not None else OrderState.SUCCEEDED,
+            attempts=archived.claims or (ending.attempts if ending is not None else 1),
+            received_at=time_of(source.modified_ns) if source is not None else None,
+            ending=ending,
+        )
+
+    def _all_ended(self, wanted: frozenset[OrderState], limit: int | None) -> Sequence[Found]:
+        """The newest ended orders in the wanted states: reads no more files than it must."""
+        with os.scandir(self._paths.archive) as entries:
+            ages = [
+                (entry.stat(follow_symlinks=False).st_mtime_ns, entry.name)
+                for entry in entries
+                if is_order_name(entry.name)
+            ]
+        if wanted >= FINAL and limit is not None:
+            ages = heapq.nlargest(limit, ages)
+        else:
+            ages.sort(reverse=True)
+        found: list[Found] = []
+        for at, name in ages:
+            if limit is not None and len(found) >= limit:
+                break
+            view = self._ended(OrderId(stem_of(name)))
+            if view is not None and view.state in wanted:
+                found.append(Found(at, view))
+        return found
+
+    # ---- trying again
+
+    def _retry(self, order_id: OrderId) -> OrderId:
+        view = self._get(order_id)
+        if view is None:
+            raise _not_found(order_id)
+        if not view.state.is_final:
+            raise OrderNotRetryable(f"Order {order_id} has not ended yet; cancel it first.")
+        if view.ending is None or view.ending.outcome is Outcome.SUCCEEDED:
+            raise OrderNotRetryable(
+                f"Order {order_id} has succeeded; to have it done again, submit it anew."
+            )
+        with storage_errors("store an order in", self._paths.orders):
+            return self._store_successor(view.order)
+
+    def _store_successor(self, order: Order) -> OrderId:
+        """Enqueue it again under the id that is written down first, so that it is done once.
+
+        A crash in between leaves the id without its order; the next call stores it.
+        """
+        make_durable_folder(Path(self._paths.successors))
+        link = self._paths.successor(order.id)
+        while True:
+            try:
+                successor = OrderId(os.readlink(link))
+                break
+            except FileNotFoundError:
+                pass
+            try:
+                os.symlink(self._acceptance.free_id(order.id), link)
+            except FileExistsError:
+                continue  # somebody else retries it at this moment
+        sync_directory(Path(self._paths.successors))
+        # What bound the old order to its time and to its sender's one message is over.
+        again = evolve(
+            order,
+            id=successor,
+            idempotency_key=None,
+            not_before=None,
+            expires_at=None,
+            wire={k: v for k, v in order.wire.items() if k not in _NOT_INHERITED},
+        )
+        if not self._acceptance.is_known(successor):
+            accepted = self._acceptance.accept(again, self._acceptance.next_arrival())
+            if accepted.enqueued.order_id != successor:  # another order took the id just now
+                os.unlink(link)
+                os.symlink(accepted.enqueued.order_id, link)
+                sync_directory(Path(self._paths.successors))
+                return accepted.enqueued.order_id
+        return successor
+
+
+def _not_found(order_id: OrderId) -> OrderNotFound:
+    return OrderNotFound(f"No order {order_id!r} waits, runs or has ended here.")
