@@ -167,6 +167,9 @@ class ChainedLog:
         fd = self._fd
         if fd is None:
             raise OSError(errno.EBADF, "the trail is not open")
+        if not self._is_folder_synced:
+            sync_directory(self._trail.path.parent)  # before the lines: nothing to take back yet
+            self._is_folder_synced = True
         data = b"\n" if self._lacks_newline else b""
         if self._seal is not None:
             bodies = [self._body_of_seal(self._seal, at), *bodies]
@@ -182,9 +185,6 @@ class ChainedLog:
             self._take_back(fd, len(data))
             self._must_rotate = True
             raise
-        if not self._is_folder_synced:
-            sync_directory(self._trail.path.parent)
-            self._is_folder_synced = True
         if end != self._end + len(data):
             return False
         self._end, self._head, self._seal, self._lacks_newline = end, head, None, False

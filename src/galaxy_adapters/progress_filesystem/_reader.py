@@ -19,8 +19,6 @@ class FeedReader:
         self._fd: int | None = None
         self._rest = b""
         self._number = 0
-        self.has_begun = False
-        """Whether there ever was a file."""
 
     def take(self) -> list[Line] | None:
         """Some of the new lines in order; None when there are none now."""
@@ -56,5 +54,4 @@ class FeedReader:
                 self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
                 return None
-            self.has_begun = True
         return self._fd

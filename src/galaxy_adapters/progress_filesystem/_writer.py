@@ -105,6 +105,8 @@ class FeedWriter:
             return
         self._written, self.waiting = self.progress, []
         self._last_write = asyncio.get_running_loop().time()
+        if self._written.is_over:
+            self._close_file()
 
     def close(self) -> None:
         """Write what waits and close the file; what cannot be written now is lost."""

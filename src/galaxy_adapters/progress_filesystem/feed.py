@@ -106,7 +106,7 @@ class FilesystemProgressFeed(ProgressFeed):
             for line in lines:
                 known.progress = add_to_progress(known.progress, line.item)
             await checkpoint()
-        return known.progress if known.reader.has_begun else None
+        return known.progress if known.progress.updated_at is not None else None
 
     async def forget(self, order_id: OrderId) -> None:
         await checkpoint()
