@@ -9,7 +9,7 @@ import pytest
 from galaxy_core.testing.contracts.dispatcher import DispatcherContract
 from galaxy_core.testing.opencode import write_stub
 from galaxy_core.testing.opencode_project import private_environment
-from tests.contract.opencode_cli import FEATURES, FakeOpencodeCliHarness
+from tests.opencode_cli import FEATURES, FakeOpencodeCliHarness, killed_hermes
 
 
 class TestOpencodeCliDispatcher(DispatcherContract):
@@ -25,3 +25,7 @@ class TestOpencodeCliDispatcher(DispatcherContract):
         harness = FakeOpencodeCliHarness(tmp_path, binary, environment, "http://127.0.0.1:9/v1")
         yield harness
         await harness.close()
+
+    async def test_hermes_killed_leaves_no_orphan(self, harness: FakeOpencodeCliHarness) -> None:
+        """After `kill -9` of Hermes the agent and its shell are ended, and the prompt is found."""
+        await killed_hermes(harness)

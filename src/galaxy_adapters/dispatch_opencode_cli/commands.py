@@ -70,19 +70,15 @@ class Commands:
         """What `--version` says."""
         return (await self._text(["--version"], Path("/"), patience)).strip()
 
-    async def offer(self, directory: Path) -> Offer:
-        """What can be chosen in the project."""
-        texts: dict[str, str] = {}
+    async def offer(self, directory: Path, *, has_agents: bool, has_models: bool) -> Offer:
+        """What can be chosen in the project; agents and models only if they are wanted.
 
-        async def ask(name: str, *words: str) -> None:
-            texts[name] = await self._text(words, directory)
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(ask, "agents", "agent", "list", name="opencode agent list")
-            tasks.start_soon(ask, "models", "models", name="opencode models")
-            tasks.start_soon(ask, "config", "debug", "config", name="opencode debug config")
-        config: Json = json.loads(texts["config"])
+        One after the other: side by side on a new database they lock each other out (1.18.33).
+        """
+        config: Json = json.loads(await self._text(["debug", "config"], directory))
         settings = config.get("agent") or {}
+        agents = await self._text(["agent", "list"], directory) if has_agents else ""
+        models = await self._text(["models"], directory) if has_models else ""
         found = [
             Agent(
                 name=name,
@@ -90,11 +86,11 @@ class Commands:
                 is_hidden=name in _OWN_ERRANDS,
                 model=(settings.get(name) or {}).get("model"),
             )
-            for name, mode in _AGENT_LINE.findall(texts["agents"])
+            for name, mode in _AGENT_LINE.findall(agents)
         ]
         return Offer(
             agents=(Agent(name=DEFAULT_AGENT), *found),
-            models=tuple(line.strip() for line in texts["models"].splitlines() if "/" in line),
+            models=tuple(line.strip() for line in models.splitlines() if "/" in line),
             commands=tuple(config.get("command") or {}),
             default_model=config.get("model"),
         )

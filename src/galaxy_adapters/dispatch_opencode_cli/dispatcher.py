@@ -33,6 +33,7 @@ from galaxy_adapters.dispatch_opencode_cli.tickets import (
 from galaxy_core.domain.delivery import Finding, Ticket, TicketKind
 from galaxy_core.domain.errors import DispatcherUnavailable, DispatchRejected, RequestNotFound
 from galaxy_core.domain.ids import RequestId
+from galaxy_core.domain.order import DEFAULT_COMMAND
 from galaxy_core.domain.run import (
     Answer,
     DispatcherHealth,
@@ -52,9 +53,11 @@ NAME = "opencode-cli"
 
 _KINDS = frozenset({None, NAME, "opencode", "opencode-server"})
 """Kinds of agent whose session ids may be opencode's; the session itself is then looked for."""
+_NO_CHOICE = frozenset({None, "", DEFAULT_COMMAND})
+"""Names that mean no agent or command in particular."""
 _SESSION = re.compile(r"ses_[0-9A-Za-z]+")
 _OFFER_LIFE_SECONDS = 300.0
-"""How long a project's agents and models are taken as they were; asking costs 3 s."""
+"""How long a project's agents and models are taken as they were; asking costs 2 s for each."""
 _CHECK_PATIENCE = timedelta(seconds=10)
 
 
@@ -82,6 +85,15 @@ class _Known:
     newest: str | None
 
 
+@frozen(kw_only=True)
+class _Wanted:
+    """Which lists an order needs."""
+
+    directory: str
+    has_agents: bool
+    has_models: bool
+
+
 class OpencodeCliDispatcher(Dispatcher):
     """`Dispatcher` on `opencode run`: one process an order, nothing that stays.
 
@@ -102,7 +114,7 @@ class OpencodeCliDispatcher(Dispatcher):
         self._environment = environment
         self._clock = clock
         self._commands = Commands(setting=self._settings.binary, environment=environment)
-        self._offers: dict[str, tuple[float, Offer]] = {}
+        self._offers: dict[_Wanted, tuple[float, Offer]] = {}
         self._known: dict[str, _Known] = {}
         self._fresh: set[str] = set()
         """Runs that were certainly not sent yet."""
@@ -156,20 +168,22 @@ class OpencodeCliDispatcher(Dispatcher):
     async def _choice(
         self, request: RunRequest, session: Session | None, directory: Path
     ) -> Choice:
+        chosen_agent = session.agent if session else None
+        names = (request.command, request.agent, chosen_agent, self._settings.agent)
+        model = request.model or (session.model if session else None) or self._settings.model
+        wanted = _Wanted(
+            directory=str(directory),
+            has_agents=any(name not in _NO_CHOICE for name in names),
+            has_models=bool(model),
+        )
         try:
-            return await self._choose(request, session, directory)
+            return self._choose(await self._offer(wanted), request, session)
         except DispatchRejected:
             # What is asked for may have been added since the list was read.
-            self._offers.pop(str(directory), None)
-        return await self._choose(request, session, directory)
+            self._offers.pop(wanted, None)
+        return self._choose(await self._offer(wanted), request, session)
 
-    async def _choose(
-        self, request: RunRequest, session: Session | None, directory: Path
-    ) -> Choice:
-        read_at, offer = self._offers.get(str(directory), (0.0, None))
-        if offer is None or anyio.current_time() - read_at > _OFFER_LIFE_SECONDS:
-            offer = await self._commands.offer(directory)
-            self._offers[str(directory)] = (anyio.current_time(), offer)
+    def _choose(self, offer: Offer, request: RunRequest, session: Session | None) -> Choice:
         return choose(
             offer,
             request,
@@ -177,6 +191,17 @@ class OpencodeCliDispatcher(Dispatcher):
             default_agent=self._settings.agent,
             default_model=self._settings.model,
         )
+
+    async def _offer(self, wanted: _Wanted) -> Offer:
+        """What can be chosen in the project, read again from time to time."""
+        known = self._offers.get(wanted)
+        if known is not None and anyio.current_time() - known[0] < _OFFER_LIFE_SECONDS:
+            return known[1]
+        offer = await self._commands.offer(
+            Path(wanted.directory), has_agents=wanted.has_agents, has_models=wanted.has_models
+        )
+        self._offers[wanted] = (anyio.current_time(), offer)
+        return offer
 
     async def _usable(self, session: Session | None, directory: Path) -> str | None:
         """The conversation's session if it can take the next message; None when another has to."""

@@ -29,6 +29,7 @@ from galaxy_core.domain.run import (
 _OVERFLOW = "ContextOverflowError"
 _FALL_BACK = "Falling back"
 _REFUSED = "permission requested:"
+_BUSY = ("database is locked", "SQLITE_BUSY")
 _SIGNALLED = 128
 """Exit codes above are 128 + the number of the signal, as shells write it."""
 
@@ -154,6 +155,9 @@ def _without_answer(code: int, complaints: str) -> RunEnded:
         reason = f"opencode was stopped before it answered ({_how(code)})."
         return RunEnded(verdict=Verdict.BROKEN_OFF, reason=reason)
     last = complaints.strip().splitlines()[-1:] or [_how(code)]
+    if any(word in complaints for word in _BUSY):
+        reason = f"Too many opencode processes at once: {last[0]}"
+        return RunEnded(verdict=Verdict.BROKEN_OFF, reason=reason)
     return _failed(f"opencode did not run: {last[0]}")
 
 
