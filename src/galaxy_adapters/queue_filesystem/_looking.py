@@ -77,8 +77,12 @@ class Looking:
     def all_held(self, order_id: OrderId | None = None) -> list[Found]:
         """Orders that workers hold; with `order_id`, at least that one."""
         owners = self._owners()
-        found = []
-        for ball in survey_held(self.paths)[0]:
+        found: list[Found] = []
+        try:
+            balls = survey_held(self.paths)[0]
+        except FileNotFoundError:  # no worker has ever been here
+            return found
+        for ball in balls:
             known_id = owners.get(ball.name)
             if order_id is not None and known_id is not None and known_id != order_id:
                 continue

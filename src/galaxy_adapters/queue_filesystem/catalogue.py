@@ -6,6 +6,7 @@ An order that moves on while it is looked for is looked for once more.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import os
 from collections.abc import Sequence
@@ -155,7 +156,9 @@ class FilesystemOrderCatalogue(OrderCatalogue):
 
     def _all_ended(self, wanted: frozenset[OrderState], limit: int | None) -> Sequence[Found]:
         """The newest ended orders in the wanted states: reads no more files than it must."""
-        with os.scandir(self._paths.archive) as entries:
+        ages: list[tuple[int, str]] = []
+        # No archive: no order has ended yet.
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._paths.archive) as entries:
             ages = [
                 (entry.stat(follow_symlinks=False).st_mtime_ns, entry.name)
                 for entry in entries
