@@ -1,5 +1,6 @@
 """Settings: `.galaxy/config.json` and the environment -> frozen values, all problems at once."""
 
+from galaxy_apps.settings.effective import effective
 from galaxy_apps.settings.environment import environment, variables
 from galaxy_apps.settings.load import FILE, Configuration, load
 from galaxy_apps.settings.machine import Machine
@@ -27,6 +28,7 @@ __all__ = [
     "Secret",
     "Settings",
     "SettingsError",
+    "effective",
     "environment",
     "load",
     "nearest",

@@ -7,7 +7,6 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from attrs import frozen
 
@@ -202,6 +201,8 @@ def _contradictions(settings: Settings) -> list[str]:
 
 
 def _url_problems(url: str) -> list[str]:
+    from urllib.parse import urlsplit  # costs a command that needs none several milliseconds
+
     try:
         parts = urlsplit(url)
         is_good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from galaxy_core.domain.errors import PermanentError
@@ -29,6 +28,8 @@ class SettingsError(PermanentError, ValueError):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """End a sentence with the known word that `word` was probably meant to be, if there is one."""
+    import difflib  # only where something is wrong
+
     folded = {each.casefold(): each for each in known}
     found = difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)
     return f'; did you mean "{folded[found[0]]}"?' if found else ""

@@ -1,4 +1,4 @@
-"""What people do with orders from outside of Hermes: hand in, cancel, try again, wait.
+"""What people do with orders from outside of Hermes: hand in, cancel, try again.
 
 Nothing here needs a Hermes that runs.  Cancelling an order that only waits ends it on the spot, by
 claiming it like a worker; one that somebody holds, or that an agent may still be working on, is
@@ -8,7 +8,6 @@ left to Hermes, who can stop the agent.
 from __future__ import annotations
 
 import enum
-from datetime import timedelta
 
 from attrs import define, field
 
@@ -16,7 +15,7 @@ from galaxy_core.domain.audit import AuditSeverity, AuditType
 from galaxy_core.domain.delivery import Delivery
 from galaxy_core.domain.errors import LeaseLost, OrderNotFound
 from galaxy_core.domain.ids import OrderId
-from galaxy_core.domain.operations import CancelRequested, OrderView
+from galaxy_core.domain.operations import CancelRequested
 from galaxy_core.domain.order import Order
 from galaxy_core.domain.response import Outcome
 from galaxy_core.ports.audit_sink import AuditSink
@@ -30,10 +29,6 @@ from galaxy_core.ports.run_journal import RunJournal
 from galaxy_core.services.hermes import answers
 from galaxy_core.services.settlement import SettlementDesk
 from galaxy_core.services.trail import Trail, preview
-
-LOOK_FIRST = timedelta(milliseconds=50)
-LOOK_CEILING = timedelta(milliseconds=500)
-"""Pauses between two looks at an order that is waited for: they double up to here."""
 
 
 class Cancellation(enum.StrEnum):
@@ -158,27 +153,3 @@ class OrderDesk:
             self._trail.event(AuditType.ORDER_RETRIED, order_id, new_order_id=new_id, by=by or None)
         )
         return new_id
-
-    async def wait(self, order_id: OrderId, *, patience: timedelta | None = None) -> OrderView:
-        """Wait until the order has ended, at most `patience`; the order as it then stands.
-
-        Raises `OrderNotFound`.
-        """
-        deadline = None if patience is None else self._clock.monotonic() + patience.total_seconds()
-        pause = LOOK_FIRST
-        seen: OrderView | None = None
-        while True:
-            # One that moves from folder to folder may be missed by a look, not by two.
-            view = await self._catalogue.get(order_id) or seen
-            if view is None:
-                raise OrderNotFound(f"There is no order {order_id!r}.")
-            seen = view
-            if view.state.is_final:
-                return view
-            if deadline is not None:
-                left = deadline - self._clock.monotonic()
-                if left <= 0:
-                    return view
-                pause = min(pause, timedelta(seconds=left))
-            await self._clock.sleep(pause)
-            pause = min(pause * 2, LOOK_CEILING)

@@ -19,12 +19,12 @@ PASSWORD = 'pass "word"\\'
 def restored_logging() -> Iterator[None]:
     """Give the process its own log back."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, own = root.handlers[:], root.level, structlog.get_config()
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+    structlog.configure(**own)
 
 
 class Terminal(io.StringIO):

@@ -1,8 +1,5 @@
 """What people do with orders while no Hermes, or a busy one, is there."""
 
-from datetime import timedelta
-
-import anyio
 import pytest
 
 from galaxy_core.domain.delivery import TicketKind
@@ -11,7 +8,6 @@ from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.response import Outcome
 from galaxy_core.domain.state import OrderState
 from galaxy_core.services.desk import Cancellation, OrderDesk
-from galaxy_core.testing.clock import settle
 from galaxy_core.testing.factories import make_ending, make_order, make_ticket
 from galaxy_core.testing.faults import Crash
 from galaxy_core.testing.memory import Hang, MemoryOrderQueue, Script
@@ -130,51 +126,6 @@ async def test_a_desk_killed_at_any_write_is_finished_by_hermes(*, is_done: bool
         assert (await world.view(ONE)).state is expected, writes[step - 1]
         assert len(world.agent.messages) == (0 if is_wanted else 1)
         assert list(world.letters.waiting) == ["hermes-one"]
-
-
-async def test_waiting_returns_the_end() -> None:
-    """Whoever waits gets the order as it ended."""
-    world = World()
-    await world.submit(make_order(id=ONE))
-    clerk = desk(world)
-    async with world.running(), anyio.create_task_group() as tasks:
-
-        async def wait() -> None:
-            view = await clerk.wait(ONE)
-            assert view.ending is not None
-            assert view.ending.outcome is Outcome.SUCCEEDED
-            tasks.cancel_scope.cancel()
-
-        tasks.start_soon(wait)
-        await settle()
-        await world.elapse(1)
-    assert tasks.cancel_scope.cancel_called
-
-
-async def test_waiting_ends_with_the_patience() -> None:
-    """A wait that is over gives the order back as it stands, and the order goes on."""
-    world = World()
-    await world.submit(make_order(id=ONE))
-    clerk = desk(world)
-    async with anyio.create_task_group() as tasks:
-
-        async def wait() -> None:
-            view = await clerk.wait(ONE, patience=timedelta(seconds=2))
-            assert view.state is OrderState.PENDING
-            tasks.cancel_scope.cancel()
-
-        tasks.start_soon(wait)
-        await settle()
-        await world.elapse(1.9)
-        assert not tasks.cancel_scope.cancel_called
-        await world.elapse(0.2)
-    assert tasks.cancel_scope.cancel_called
-
-
-async def test_waiting_for_the_unknown_is_refused() -> None:
-    """Nobody waits for ever for a misspelt id."""
-    with pytest.raises(OrderNotFound):
-        await desk(World()).wait(ONE)
 
 
 async def test_a_retry_is_a_new_order_and_on_record() -> None:

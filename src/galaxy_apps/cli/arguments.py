@@ -1,0 +1,308 @@
+"""The grammar of the command line: every command, its options, and the function behind it.
+
+Nothing but argparse is imported here.  Each command names its function as `module:function`; it
+is imported when the command is given, and called with the options as keyword arguments (a test
+compares their names), so that `galaxy --help` stays a matter of milliseconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from galaxy_apps.cli.errors import UsageError, nearest
+
+COMMAND = "parsed_command"
+"""Where the parsed options keep the parser of the command that was given."""
+
+STATES = ("pending", "claimed", "running", "succeeded", "failed", "cancelled", "expired", "dead")
+PRIORITIES = ("low", "normal", "high", "urgent")
+SEVERITIES = ("info", "warning", "error", "critical")
+_WRONG_CHOICE = re.compile(r"argument (.+): invalid choice: '?(.*?)'? \(choose from (.*)\)")
+DISPATCHERS = ("opencode-server", "opencode-cli", "scripted")
+SHELLS = ("bash", "zsh", "fish")
+# Written out, since the enums they stand for cost an import; a test compares them.
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with one-sentence errors, which remembers what belongs to its command."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401  argparse's own
+        self.handler: str | None = None
+        """`module:function` of the command; None for a group of commands."""
+        self.actions: list[argparse.Action] = []
+        """The command's own options and arguments; their names are the function's parameters."""
+        self.commands: Mapping[str, Parser] = {}
+        """Commands below this one."""
+        super().__init__(allow_abbrev=False, add_help=False, **options)
+        super().add_argument("-h", "--help", action="help", help="Show this help and exit.")
+        self.set_defaults(**{COMMAND: self})
+
+    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:  # noqa: ANN401
+        """Add an option, and remember it."""
+        action = super().add_argument(*names, **options)
+        self.actions.append(action)
+        return action
+
+    def error(self, message: str) -> NoReturn:
+        """Leave the printing to `main`, and name the word that was probably meant."""
+        choice = _WRONG_CHOICE.fullmatch(message)
+        if choice is not None:
+            what, word, known = choice.groups()
+            words = known.replace("'", "").split(", ")
+            noun = "command" if what == "COMMAND" else f"value for {what}"
+            message = f"there is no {noun} {word!r}{nearest(word, words)}"
+        raise UsageError(message, self.prog)
+
+
+def build_parser() -> Parser:
+    """The whole command line."""
+    parser = Parser(
+        prog="galaxy",
+        description="Hand orders to coding agents, watch them, and see what was done.",
+        epilog="Exit codes and examples: docs/reference/cli.md.",
+    )
+    parser.add_argument("--version", action="store_true", help="Show the version and exit.")
+    _config(parser, default=None)
+    commands = _group(parser)
+    _add_init(commands)
+    _add_order(commands)
+    _add_audit(commands)
+    _add_sessions(commands)
+    _add_config(commands)
+    _add_completion(commands)
+    version = _command(commands, "version", "about:version", "Show the version.")
+    _json(version)
+    return parser
+
+
+# ---- building blocks
+
+
+def _group(parser: Parser) -> Any:  # noqa: ANN401  argparse's type is private
+    group = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
+    parser.commands = group.choices
+    return group
+
+
+def _command(group: Any, name: str, handler: str, help_: str) -> Parser:  # noqa: ANN401
+    parser: Parser = group.add_parser(name, help=help_, description=help_)
+    parser.handler = f"galaxy_apps.cli.{handler}"
+    return parser
+
+
+def _config(parser: argparse.ArgumentParser, *, default: object = argparse.SUPPRESS) -> None:
+    # Before and after the command's name; a missing one after it must not undo one before it.
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        type=Path,
+        default=default,
+        help="The settings file; default: the nearest .galaxy/config.json upwards.",
+    )
+
+
+def _machine(parser: argparse.ArgumentParser) -> None:
+    _config(parser)
+    parser.add_argument(
+        "--machine", metavar="NAME", help="The machine meant; default: the one that is here."
+    )
+
+
+def _json(parser: argparse.ArgumentParser, what: str = "one JSON document") -> None:
+    parser.add_argument("--json", action="store_true", dest="is_json", help=f"Print {what}.")
+
+
+def _seconds(parser: argparse.ArgumentParser, option: str, help_: str) -> None:
+    parser.add_argument(option, metavar="SECONDS", type=_positive, help=help_)
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e9:  # noqa: PLR2004  thirty years; refuses nan and inf too
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+# ---- commands
+
+
+def _add_init(commands: Any) -> None:  # noqa: ANN401
+    parser = _command(
+        commands, "init", "init:init", "Write .galaxy/config.json and make the folders."
+    )
+    parser.add_argument(
+        "folder", nargs="?", type=Path, metavar="FOLDER", help="The project; default: this folder."
+    )
+    parser.add_argument("--name", metavar="NAME", help="The machine's name; default: this host's.")
+    parser.add_argument("--dispatcher", choices=DISPATCHERS, help="Who carries orders out.")
+    parser.add_argument("--model", metavar="MODEL", help="The agent's model, provider/model.")
+    parser.add_argument("--yes", action="store_true", help="Ask nothing; take the defaults.")
+    _json(parser)
+
+
+def _add_order(commands: Any) -> None:  # noqa: ANN401
+    group = _group(commands.add_parser("order", help="Hand in, watch and cancel orders."))
+    submit = _command(group, "submit", "submit:submit", "Hand an order in.")
+    submit.add_argument(
+        "text", nargs="?", metavar="TEXT", help="What is to be done; - or none: standard input."
+    )
+    _machine(submit)
+    submit.add_argument("--session", metavar="KEY", help="The conversation it belongs to.")
+    submit.add_argument(
+        "--file",
+        metavar="FILE",
+        dest="files",
+        action="append",
+        type=Path,
+        help="A file that goes with it; may be given again.",
+    )
+    submit.add_argument("--priority", choices=PRIORITIES, default="normal")
+    submit.add_argument("--agent", metavar="NAME", help="The agent that is to do it.")
+    submit.add_argument("--model", metavar="MODEL", help="The model, provider/model.")
+    submit.add_argument("--project", metavar="NAME", help="A project of the settings.")
+    submit.add_argument(
+        "--after",
+        metavar="ID",
+        action="append",
+        help="An order that must have succeeded first; may be given again.",
+    )
+    submit.add_argument(
+        "--not-before", metavar="TIME", help="When it may begin: ISO 8601, or 30m, 2h, 1d."
+    )
+    submit.add_argument(
+        "--expires", metavar="TIME", help="By when it must have begun; like --not-before."
+    )
+    submit.add_argument("--id", metavar="ID", dest="order_id", help="Its id; default: a new one.")
+    _seconds(submit, "--run-timeout", "How long the agent may work on it.")
+    submit.add_argument(
+        "--wait", action="store_true", dest="is_waiting", help="Wait for the answer and print it."
+    )
+    _seconds(submit, "--timeout", "With --wait: how long; the order goes on after that.")
+    _json(submit)
+
+    list_ = _command(group, "list", "orders:list_orders", "Show the newest orders.")
+    _machine(list_)
+    list_.add_argument(
+        "--state",
+        dest="states",
+        choices=STATES,
+        action="append",
+        help="Only orders in this state; may be given again.",
+    )
+    list_.add_argument("--limit", type=_count, default=20, metavar="N", help="At most N (20).")
+    _json(list_)
+
+    show = _command(group, "show", "orders:show", "Show one order and its answer.")
+    _order(show)
+
+    wait = _command(group, "wait", "orders:wait", "Wait for an order's end; print its answer.")
+    _order(wait)
+    _seconds(wait, "--timeout", "How long; the order goes on after that.")
+
+    cancel = _command(group, "cancel", "orders:cancel", "Have an order end as cancelled.")
+    _order(cancel)
+    cancel.add_argument("--reason", metavar="TEXT", default="", help="Why; goes on record.")
+    cancel.add_argument(
+        "--wait", action="store_true", dest="is_waiting", help="Wait until it has ended."
+    )
+    _seconds(cancel, "--timeout", "With --wait: how long.")
+
+    retry = _command(group, "retry", "orders:retry", "Hand an order that failed in once more.")
+    _order(retry)
+
+
+def _order(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("order_id", metavar="ID", help="The order's id, or its beginning.")
+    _machine(parser)
+    _json(parser)
+
+
+def _add_audit(commands: Any) -> None:  # noqa: ANN401
+    parser = _command(commands, "audit", "audit:show", "Show what was done, newest last.")
+    _machine(parser)
+    parser.add_argument("--limit", type=_count, default=100, metavar="N", help="At most N (100).")
+    parser.add_argument("--severity", choices=SEVERITIES)
+    parser.add_argument("--type", metavar="TYPE", dest="event_type", help="Only this event type.")
+    parser.add_argument("--since", metavar="TIME", help="ISO 8601, or 30m, 2h, 1d ago.")
+    parser.add_argument("--order", metavar="ID", dest="order_id", help="Only this order's lines.")
+    parser.add_argument(
+        "--follow", action="store_true", dest="is_following", help="Go on with new lines."
+    )
+    _json(parser, "one JSON document (with --follow: one line for each)")
+    group = _group(parser)
+    verify = _command(group, "verify", "audit:verify", "Check that no line was changed or removed.")
+    _machine(verify)
+    verify.add_argument(
+        "--anchor",
+        metavar="HASH",
+        dest="anchors",
+        action="append",
+        help="A head that was written down earlier; may be given again.",
+    )
+    _json(verify)
+
+
+def _add_sessions(commands: Any) -> None:  # noqa: ANN401
+    group = _group(commands.add_parser("sessions", help="Conversations and their agent sessions."))
+    list_ = _command(group, "list", "sessions:list_sessions", "Show all conversations.")
+    _machine(list_)
+    _json(list_)
+    reset = _command(
+        group, "reset", "sessions:reset", "Have a conversation's next order begin a new session."
+    )
+    reset.add_argument("conversation", metavar="KEY", help="As `galaxy sessions list` shows it.")
+    _machine(reset)
+    _json(reset)
+
+
+def _add_config(commands: Any) -> None:  # noqa: ANN401
+    group = _group(commands.add_parser("config", help="Check and show the settings."))
+    check = _command(group, "check", "config:check", "Say what is wrong with the settings.")
+    _machine(check)
+    check.add_argument(
+        "--strict", action="store_true", dest="is_strict", help="Warnings are errors."
+    )
+    _json(check)
+    show = _command(group, "show", "config:show", "Print what holds, secrets masked.")
+    _machine(show)
+    _json(show)
+
+
+def _add_completion(commands: Any) -> None:  # noqa: ANN401
+    parser = _command(
+        commands,
+        "completion",
+        "completion:completion",
+        "Print a script for the shell, which completes commands and options.",
+    )
+    parser.add_argument("shell", choices=SHELLS)
+
+
+def parse(arguments: Sequence[str] | None = None) -> tuple[str, dict[str, Any]]:
+    """The function's name and its keyword arguments; raises `UsageError`."""
+    parsed, unknown = build_parser().parse_known_args(arguments)
+    options = vars(parsed)
+    command: Parser = options[COMMAND]
+    if unknown:
+        known = [option for action in command.actions for option in action.option_strings]
+        noun = "option" if unknown[0].startswith("-") else "argument"
+        hint = nearest(unknown[0].partition("=")[0], known)
+        raise UsageError(f"there is no {noun} {unknown[0]!r} here{hint}", command.prog)
+    if options["version"]:
+        return "galaxy_apps.cli.about:version", {"is_json": False}
+    if command.handler is None:
+        raise UsageError("a command is missing", command.prog)
+    return command.handler, {action.dest: options[action.dest] for action in command.actions}

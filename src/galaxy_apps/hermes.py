@@ -1,0 +1,205 @@
+"""The entry point of `galaxy-hermes`: runs the orders of one machine until it is told to stop.
+
+TERM or Ctrl-C: nothing more is claimed, running orders get `drain_timeout` to finish, what is left
+is given back.  A second one skips the waiting.  Whatever kills it, orders and answers are safe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from galaxy_apps.exit_codes import ExitCode
+from galaxy_apps.settings import (
+    Configuration,
+    DispatcherKind,
+    Settings,
+    SettingsError,
+    environment,
+    load,
+)
+from galaxy_core.domain.errors import (
+    DispatcherUnavailable,
+    GalaxyError,
+    StorageUnavailable,
+    UnsupportedFilesystem,
+)
+
+if TYPE_CHECKING:
+    from galaxy_apps.wiring import Place
+    from galaxy_core.services.hermes import Hermes
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+MAX_WORKERS = 64
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run Hermes; its exit code.  Expected failures are one sentence on standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        configuration = load(options.config, is_strict=options.strict)
+        place = _place(configuration, options)
+    except SettingsError as error:
+        return _complain(str(error), ExitCode.SETTINGS)
+    import anyio
+    import structlog
+
+    from galaxy_apps.logging import configure_logging
+
+    configure_logging(level=options.log_level, secrets=configuration.settings.secrets())
+    for warning in configuration.warnings:
+        structlog.get_logger(__name__).warning("settings.doubtful", problem=warning)
+    if options.server is not None:
+        structlog.get_logger(__name__).warning(
+            "option.ignored", option="--server", use_instead="opencode.url in the settings"
+        )
+    try:
+        return anyio.run(_serve, place, options.once)
+    except DispatcherUnavailable as error:
+        return _complain(str(error), ExitCode.NO_AGENT)
+    except (UnsupportedFilesystem, StorageUnavailable) as error:
+        return _complain(str(error), ExitCode.NO_STORAGE)
+    except GalaxyError as error:
+        return _complain(str(error), ExitCode.FAILURE)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="galaxy-hermes",
+        allow_abbrev=False,
+        description="Run the orders of this machine until TERM.",
+        epilog="Exit codes: docs/reference/cli.md.",
+    )
+    parser.add_argument("--config", metavar="FILE", type=Path, help="The settings file.")
+    parser.add_argument("--machine", metavar="NAME", help="Which machine of the settings this is.")
+    parser.add_argument(
+        "--workers", metavar="N", type=_workers, help="Conversations side by side (settings: 4)."
+    )
+    parser.add_argument(
+        "--once",
+        "--drain",
+        action="store_true",
+        help="Work off what waits and exit; orders that wait for a time are left waiting.",
+    )
+    parser.add_argument(
+        "--interval",
+        metavar="SECONDS",
+        type=_interval,
+        help="Longest time between two looks at the folder (settings: 30).",
+    )
+    parser.add_argument("--strict", action="store_true", help="Warnings on settings are errors.")
+    parser.add_argument("--log-level", choices=LEVELS, default="INFO", help="INFO if not given.")
+    parser.add_argument("--server", metavar="URL", help="Accepted for old units, and ignored.")
+    return parser
+
+
+def _workers(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= MAX_WORKERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MAX_WORKERS}")
+    return int(text)
+
+
+def _interval(text: str) -> timedelta:
+    try:
+        interval = timedelta(seconds=float(text))
+    except (ValueError, OverflowError):
+        interval = timedelta(0)
+    if interval <= timedelta(0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return interval
+
+
+def _place(configuration: Configuration, options: argparse.Namespace) -> Place:
+    from attrs import evolve
+
+    from galaxy_apps.wiring import Place
+
+    hermes = configuration.settings.hermes
+    hermes = evolve(
+        hermes,
+        workers=options.workers or hermes.workers,
+        poll_interval=options.interval or hermes.poll_interval,
+    )
+    settings = evolve(configuration.settings, hermes=hermes)
+    return Place(settings, configuration.machine(options.machine))
+
+
+async def _serve(place: Place, is_once: bool) -> int:  # noqa: FBT001  anyio.run hands on positions
+    import anyio
+    import structlog
+
+    from galaxy_apps.wiring import build_hermes
+
+    log = structlog.get_logger(__name__)
+    _require_agent(place.settings)
+    failure: GalaxyError | None = None
+    try:
+        async with build_hermes(place, is_service=not is_once) as hermes:
+            log.info(
+                "hermes.started",
+                machine=place.machine.name,
+                repo_path=str(place.machine.repo_path),
+                dispatcher=place.settings.hermes.dispatcher.value,
+                workers=place.settings.hermes.workers,
+            )
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_listen_for_signals, hermes, name="signals")
+                await hermes.run(until_idle=is_once)
+                tasks.cancel_scope.cancel()
+            log.info("hermes.stopped", machine=place.machine.name)
+    except BaseExceptionGroup as group:
+        # Task groups wrap; what we raise on purpose is said in a sentence, the rest is a bug.
+        expected, others = group.split(GalaxyError)
+        if others is not None or expected is None:
+            raise
+        failure = _first(expected)
+    if failure is not None:
+        raise failure
+    return ExitCode.OK
+
+
+def _first(group: BaseExceptionGroup[GalaxyError]) -> GalaxyError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if not isinstance(error, GalaxyError):
+        raise TypeError("the group was split by its type") from error
+    return error
+
+
+def _require_agent(settings: Settings) -> None:
+    """Say at the start that opencode is missing, not at the first order."""
+    needs_binary = settings.hermes.dispatcher is not DispatcherKind.SCRIPTED and not (
+        settings.hermes.dispatcher is DispatcherKind.OPENCODE_SERVER and settings.opencode.url
+    )
+    if needs_binary:
+        from galaxy_adapters._opencode import find_opencode
+
+        find_opencode(settings.opencode.bin, environment())
+
+
+async def _listen_for_signals(hermes: Hermes) -> None:
+    import anyio
+    import structlog
+
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            structlog.get_logger(__name__).info(
+                "hermes.stop_requested", signal=signal.Signals(number).name
+            )
+            hermes.stop()
+
+
+def _complain(sentence: str, code: ExitCode) -> ExitCode:
+    if sys.stderr is not None:
+        sys.stderr.write(f"galaxy-hermes: {sentence}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,336 @@
+"""The composition root: settings in, services with their adapters out.
+
+Every adapter is imported where it is made: `galaxy order list` must not pay for an HTTP client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from attrs import define, evolve, field
+
+from galaxy_apps.settings import DispatcherKind, Machine, NetworkFolder, Settings, environment
+from galaxy_core.domain.ids import ConversationKey
+from galaxy_core.domain.incident import Incident
+from galaxy_core.ports.incident_sink import IncidentSink
+from galaxy_core.wire.layout import Layout
+
+if TYPE_CHECKING:
+    from galaxy_adapters.queue_filesystem import FilesystemOrderQueue
+    from galaxy_core.ports.audit_sink import AuditSink
+    from galaxy_core.ports.audit_trail import AuditTrail
+    from galaxy_core.ports.clock import Clock
+    from galaxy_core.ports.control import Control
+    from galaxy_core.ports.dispatcher import Dispatcher
+    from galaxy_core.ports.order_catalogue import OrderCatalogue
+    from galaxy_core.ports.outbox import Outbox
+    from galaxy_core.ports.presence import Presence
+    from galaxy_core.ports.progress_feed import ProgressFeed
+    from galaxy_core.ports.response_store import ResponseStore
+    from galaxy_core.ports.run_journal import RunJournal
+    from galaxy_core.ports.session_store import SessionStore
+    from galaxy_core.services.desk import OrderDesk
+    from galaxy_core.services.hermes import Hermes, HermesConfig
+
+MEGABYTE = 1_000_000
+
+
+@define
+class IncidentRelay(IncidentSink):
+    """Takes incidents before there is anybody to tell, and hands them on from then on.
+
+    Adapters are made before the service that records their incidents.
+    """
+
+    _waiting: list[Incident] = field(factory=list, init=False)
+    _target: IncidentSink | None = field(default=None, init=False)
+
+    def report(self, incident: Incident) -> None:
+        """Port `IncidentSink`."""
+        if self._target is None:
+            self._waiting.append(incident)
+        else:
+            self._target.report(incident)
+
+    def hand_on_to(self, target: IncidentSink) -> None:
+        """From now on `target` hears everything, what has waited first."""
+        waiting, self._waiting, self._target = self._waiting, [], target
+        for incident in waiting:
+            target.report(incident)
+
+
+@runtime_checkable
+class EndsItsServer(Protocol):
+    """A dispatcher that may have started a server of its own."""
+
+    def end_server_with_us(self) -> None:
+        """Do not leave it behind."""
+        ...
+
+
+@define
+class Place:
+    """One machine's folder as the settings describe it: makes its adapters."""
+
+    settings: Settings
+    machine: Machine
+    incidents: IncidentRelay = field(factory=IncidentRelay)
+
+    @property
+    def layout(self) -> Layout:
+        """Where everything lies."""
+        return Layout(self.machine.repo_path)
+
+    @property
+    def is_polling(self) -> bool:
+        """Whether the folder is looked at by the clock."""
+        return self.settings.hermes.network_folder is NetworkFolder.POLL
+
+    def clock(self) -> Clock:
+        """The machine's clock."""
+        from galaxy_adapters.clock_system import SystemClock
+
+        return SystemClock()
+
+    def queue(self) -> FilesystemOrderQueue:
+        """The queue; it claims only inside `async with`, and enqueues at any time."""
+        from galaxy_adapters.queue_filesystem import FilesystemOrderQueue
+
+        return FilesystemOrderQueue(
+            self.layout,
+            machine=self.machine.name,
+            clock=self.clock(),
+            incidents=self.incidents,
+            control=self.control(),
+            names=self.machine.names or (),
+            others=self.machine.others,
+            is_polling=self.is_polling,
+        )
+
+    def catalogue(self) -> OrderCatalogue:
+        """All orders, for people."""
+        from galaxy_adapters.queue_filesystem import FilesystemOrderCatalogue
+
+        return FilesystemOrderCatalogue(
+            self.layout,
+            machine=self.machine.name,
+            clock=self.clock(),
+            control=self.control(),
+        )
+
+    def responses(self) -> ResponseStore:
+        """The responses."""
+        from galaxy_adapters.responses_filesystem import FilesystemResponseStore
+
+        return FilesystemResponseStore(self.layout)
+
+    def outbox(self) -> Outbox:
+        """Letters to people."""
+        from galaxy_adapters.outbox_filesystem import FilesystemOutbox
+
+        return FilesystemOutbox(
+            self.layout, self.clock(), self.incidents, is_polling=self.is_polling
+        )
+
+    def journal(self) -> RunJournal:
+        """What was written down about runs."""
+        from galaxy_adapters.journal_filesystem import FilesystemRunJournal
+
+        return FilesystemRunJournal(self.layout)
+
+    def sessions(self) -> SessionStore:
+        """Conversations and their agent sessions."""
+        from galaxy_adapters.sessions_json import JsonSessionStore
+
+        own = ConversationKey(f"machine:{self.machine.name}")
+        return JsonSessionStore(self.layout, self.clock(), self.incidents, own)
+
+    def control(self) -> Control:
+        """People's commands to orders."""
+        from galaxy_adapters.control_filesystem import FilesystemControl
+
+        return FilesystemControl(
+            self.layout, self.clock(), self.incidents, is_polling=self.is_polling
+        )
+
+    def progress(self) -> ProgressFeed:
+        """How running orders get on."""
+        from galaxy_adapters.progress_filesystem import FilesystemProgressFeed
+
+        return FilesystemProgressFeed(self.layout, self.clock(), is_polling=self.is_polling)
+
+    def presence(self) -> Presence:
+        """Hermes' sign of life."""
+        from galaxy_adapters.presence_json import JsonPresence
+
+        return JsonPresence(self.layout)
+
+    def audit_sink(self) -> AuditSink:
+        """The audit trail, for writing."""
+        from galaxy_adapters.audit_jsonl import JsonlAuditSink
+
+        megabytes = self.settings.audit.rotate_megabytes
+        return JsonlAuditSink(self.layout.audit_log, rotate_bytes=megabytes * MEGABYTE)
+
+    def audit_trail(self, anchors: Sequence[str] = ()) -> AuditTrail:
+        """The audit trail, for reading."""
+        from galaxy_adapters.audit_jsonl import JsonlAuditTrail
+
+        return JsonlAuditTrail(self.layout.audit_log, anchors=anchors, is_polling=self.is_polling)
+
+    def dispatcher(self, *, is_service: bool = True) -> AbstractAsyncContextManager[Dispatcher]:
+        """The agent; an opencode server of our own outlives a service, not a single command."""
+        opencode = self.settings.opencode
+        match self.settings.hermes.dispatcher:
+            case DispatcherKind.SCRIPTED:
+                from galaxy_adapters.dispatch_scripted import ScriptedDispatcher
+
+                return nullcontext(ScriptedDispatcher(self.clock()))
+            case DispatcherKind.OPENCODE_CLI:
+                from galaxy_adapters.dispatch_opencode_cli import (
+                    OpencodeCliDispatcher,
+                    OpencodeCliSettings,
+                )
+
+                return nullcontext(
+                    OpencodeCliDispatcher(
+                        state=self.layout.state / "opencode-cli",
+                        environment=environment(),
+                        clock=self.clock(),
+                        settings=OpencodeCliSettings(
+                            binary=opencode.bin, agent=opencode.agent, model=opencode.model
+                        ),
+                    )
+                )
+            case DispatcherKind.OPENCODE_SERVER:
+                return self._server_dispatcher(is_service=is_service)
+
+    def _server_dispatcher(self, *, is_service: bool) -> AbstractAsyncContextManager[Dispatcher]:
+        from galaxy_adapters.dispatch_opencode_server import (
+            Endpoint,
+            GivenServer,
+            OpencodeDefaults,
+            OpencodeServerDispatcher,
+            OwnServer,
+            OwnServerSettings,
+        )
+
+        opencode = self.settings.opencode
+        if opencode.url is not None:
+            password = opencode.password.reveal() if opencode.password else None
+            servers: GivenServer | OwnServer = GivenServer(Endpoint(opencode.url, password))
+        else:
+            servers = OwnServer(
+                OwnServerSettings(
+                    machine=self.machine.repo_path,
+                    environment=environment(),
+                    binary=opencode.bin,
+                    outlives_us=is_service,
+                )
+            )
+        defaults = OpencodeDefaults(agent=opencode.agent, model=opencode.model)
+        return OpencodeServerDispatcher(servers, clock=self.clock(), defaults=defaults)
+
+
+def hermes_config(place: Place) -> HermesConfig:
+    """What the settings mean for Hermes."""
+    from galaxy_core.domain.policy import OrderLimits
+    from galaxy_core.domain.run import RunLimits
+    from galaxy_core.services.hermes import HermesConfig, ProjectConfig
+
+    settings, machine = place.settings.hermes, place.machine
+    limits = place.settings.limits
+    folder = machine.repo_path
+    config = HermesConfig(machine=machine.name, directory=folder, names=machine.names)
+    return evolve(
+        config,
+        workers=settings.workers,
+        retry=evolve(config.retry, max_attempts=settings.max_attempts),
+        order_limits=OrderLimits(payload_characters=limits.payload_characters),
+        run_limits=RunLimits(
+            total=settings.executor_timeout,
+            silence=limits.silence,
+            steps=limits.steps,
+            unknown_finishes=limits.unknown_finishes,
+        ),
+        recovery=settings.recovery,
+        request_timeout=settings.request_timeout,
+        rescan_every=settings.poll_interval,
+        drain_budget=settings.drain_timeout,
+        tells_who_asked=settings.prompt_context,
+        is_demo=settings.demo or settings.dispatcher is DispatcherKind.SCRIPTED,
+        projects={
+            name: ProjectConfig(
+                directory=folder / project.repo_path.expanduser() if project.repo_path else None,
+                preamble=project.preamble,
+                agent=project.agent,
+                model=project.model,
+            )
+            for name, project in place.settings.projects.items()
+        },
+    )
+
+
+@asynccontextmanager
+async def build_hermes(place: Place, *, is_service: bool = True) -> AsyncIterator[Hermes]:
+    """A Hermes that is ready to `run`, for as long as the context lasts.
+
+    `is_service` says that the agent's server may outlive it.  Raises `UnsupportedFilesystem`,
+    `StorageUnavailable`, `DispatcherUnavailable`.
+    """
+    import os
+
+    from galaxy_apps.version import installed_version
+    from galaxy_core.services.hermes import Hermes, HermesPorts
+
+    async with AsyncExitStack() as stack:
+        dispatcher = await stack.enter_async_context(place.dispatcher(is_service=is_service))
+        queue = await stack.enter_async_context(place.queue())
+        ports = HermesPorts(
+            queue=queue,
+            catalogue=place.catalogue(),
+            responses=place.responses(),
+            outbox=place.outbox(),
+            journal=place.journal(),
+            sessions=place.sessions(),
+            control=place.control(),
+            progress=place.progress(),
+            audit=place.audit_sink(),
+            presence=place.presence(),
+            dispatcher=dispatcher,
+            clock=place.clock(),
+        )
+        hermes = Hermes(ports, hermes_config(place), installed_version(), os.getpid())
+        place.incidents.hand_on_to(hermes)
+        yield hermes
+        # A run that was given back goes on while Hermes restarts; an idle server is not left.
+        if not hermes.has_left_runs and isinstance(dispatcher, EndsItsServer):
+            dispatcher.end_server_with_us()
+
+
+@asynccontextmanager
+async def build_desk(place: Place) -> AsyncIterator[OrderDesk]:
+    """The desk that ends and retries orders; it is a worker while the context lasts."""
+    from galaxy_core.services.desk import OrderDesk
+    from galaxy_core.services.trail import IncidentDesk, Trail
+
+    clock, audit, outbox = place.clock(), place.audit_sink(), place.outbox()
+    incidents = IncidentDesk(
+        Trail(audit, clock, place.machine.name), outbox, clock, place.machine.name
+    )
+    place.incidents.hand_on_to(incidents)
+    async with place.queue() as queue:
+        yield OrderDesk(
+            queue=queue,
+            catalogue=place.catalogue(),
+            responses=place.responses(),
+            outbox=outbox,
+            journal=place.journal(),
+            control=place.control(),
+            audit=audit,
+            clock=clock,
+            machine=place.machine.name,
+        )
+        await incidents.flush()
