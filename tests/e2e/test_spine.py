@@ -214,6 +214,17 @@ def test_a_running_order_is_cancelled_from_the_terminal(make_machine: MakeMachin
     )
 
 
+def test_a_stop_leaves_an_idle_server_no_longer_than_hermes(make_machine: MakeMachine) -> None:
+    """TERM with nothing to do: Hermes ends in good order, and no process is left."""
+    machine = make_machine()
+    process = machine.start()
+    machine.drop("a", "SAY hello")
+    machine.wait_for_end("a")
+    process.terminate()
+    assert process.wait(30) == 0, machine.logs()
+    assert machine.relatives() == []
+
+
 def test_once_works_off_what_waits_and_leaves_nothing_running(
     make_machine: MakeMachine,
 ) -> None:

@@ -96,6 +96,10 @@ class OpencodeServerDispatcher:
             self._tasks.cancel_scope.cancel()
         return await self._exits.__aexit__(kind, error, trace)
 
+    def end_server_with_us(self) -> None:
+        """A server of our own is not left behind: to be called when nothing runs in it."""
+        self._servers.end_with_us()
+
     @property
     def name(self) -> str:
         return NAME

@@ -64,6 +64,9 @@ class Servers(Protocol):
     async def suspect(self) -> None:
         """Take note that the server does not answer: make sure, and end it if it is stuck."""
 
+    def end_with_us(self) -> None:
+        """Do not leave a server of our own behind when this is closed."""
+
     async def aclose(self) -> None:
         """Give up the connection; what happens to the server is the class's affair."""
 
@@ -82,6 +85,9 @@ class GivenServer:
         return self._client
 
     async def suspect(self) -> None:
+        """Leave it to whoever runs it."""
+
+    def end_with_us(self) -> None:
         """Leave it to whoever runs it."""
 
     async def aclose(self) -> None:
@@ -110,6 +116,7 @@ class OwnServer:
 
     def __init__(self, settings: OwnServerSettings) -> None:
         self._settings = settings
+        self._outlives_us = settings.outlives_us
         self._folder = StateFolder(state_root(settings.environment), settings.machine)
         self._state: ServerState | None = None
         self._client: OpencodeClient | None = None
@@ -309,6 +316,10 @@ class OwnServer:
 
     # ---- ending it
 
+    def end_with_us(self) -> None:
+        """Stop the server when we end, whatever the settings said: nothing runs in it."""
+        self._outlives_us = False
+
     async def _release(self) -> None:
         state, self._state = self._state, None
         client, self._client = self._client, None
@@ -317,7 +328,7 @@ class OwnServer:
         if self._use is not None:
             os.close(self._use)
             self._use = None
-        if self._settings.outlives_us or state is None:
+        if self._outlives_us or state is None:
             return
         starting = self._folder.lock_start()
         if starting is None:  # somebody is about to use it

@@ -48,6 +48,7 @@ class Hermes:
     _hurrying: anyio.Event = field(factory=anyio.Event, init=False)
     _slot_freed: anyio.Event = field(factory=anyio.Event, init=False)
     _started_at: datetime = field(init=False)
+    _has_left_runs: bool = field(default=False, init=False)
     _processed: int = field(default=0, init=False)
     _failed: int = field(default=0, init=False)
 
@@ -66,6 +67,11 @@ class Hermes:
             machine,
         )
         self._started_at = ports.clock.now()
+
+    @property
+    def has_left_runs(self) -> bool:
+        """Whether runs were given back unfinished: the agent should be let work on them."""
+        return self._has_left_runs
 
     def report(self, incident: Incident) -> None:
         """Port `IncidentSink`: adapters tell Hermes what a person should hear of."""
@@ -178,6 +184,7 @@ class Hermes:
             await worker.work()
         finally:
             del self._workers[worker.delivery.order.id]
+            self._has_left_runs = self._has_left_runs or worker.was_left_running
             if worker.outcome is not None:
                 self._processed += 1
                 self._failed += worker.outcome in {Outcome.FAILED, Outcome.DEAD}

@@ -60,6 +60,11 @@ class Worker:
         self.people = PeopleDesk(self.delivery.order.id, self._ports, self._config, self._trail)
 
     @property
+    def was_left_running(self) -> bool:
+        """Whether it was given back with a message at the agent."""
+        return self._left is not None and self.outcome is None and self.people.ticket is not None
+
+    @property
     def _order_id(self) -> str:
         return self.delivery.order.id
 
