@@ -113,8 +113,7 @@ class ServerHarness(DispatcherHarness):
         self, server: OwnServer, *, task_status: TaskStatus[OpencodeServerDispatcher]
     ) -> None:
         async with self.site.dispatcher(server) as dispatcher:
-            while not (await dispatcher.check()).is_ready:
-                await self.pause()
+            await ready(dispatcher)
             task_status.started(dispatcher)
             await anyio.sleep_forever()
 
@@ -139,6 +138,13 @@ class ServerHarness(DispatcherHarness):
         self.server.client()
         assert self.server.pid is not None
         os.kill(self.server.pid, signal.SIGKILL)
+
+
+async def ready(dispatcher: Dispatcher) -> None:
+    """Wait until the agent can take work."""
+    with anyio.fail_after(60):
+        while not (await dispatcher.check()).is_ready:  # noqa: ASYNC110 - a process comes up
+            await anyio.sleep(0.05)
 
 
 def quick_settling() -> OpencodeDefaults:

@@ -41,7 +41,7 @@ from galaxy_core.domain.run import (
 from galaxy_core.testing.contracts.dispatcher_harness import Watched, is_alive, sleeper
 from galaxy_core.testing.factories import unique
 from tests.cut_line import Line, cuttable
-from tests.opencode_server import ServerHarness, Site, state
+from tests.opencode_server import ServerHarness, Site, ready, state
 
 pytest_plugins = ["galaxy_core.testing.fixtures_opencode"]
 pytestmark = [pytest.mark.anyio, pytest.mark.opencode]
@@ -67,13 +67,19 @@ async def line(harness: ServerHarness) -> AsyncIterator[Line]:
         yield line
 
 
+def at_the_end_of(
+    line: Line, harness: ServerHarness, patience: timedelta = timedelta(minutes=1)
+) -> OpencodeServerDispatcher:
+    """Make a dispatcher that reaches the shared server through the line only."""
+    server = GivenServer(Endpoint(line.url, harness.server.client().endpoint.password))
+    defaults = OpencodeDefaults(patience=patience)
+    return OpencodeServerDispatcher(server, clock=SystemClock(), defaults=defaults)
+
+
 @pytest.fixture
 async def far(harness: ServerHarness, line: Line) -> AsyncIterator[OpencodeServerDispatcher]:
     """Give a dispatcher at the far end of the line."""
-    client = harness.server.client()
-    server = GivenServer(Endpoint(line.url, client.endpoint.password))
-    defaults = OpencodeDefaults(patience=timedelta(seconds=3))
-    async with OpencodeServerDispatcher(server, clock=SystemClock(), defaults=defaults) as far:
+    async with at_the_end_of(line, harness) as far:
         yield far
 
 
@@ -137,23 +143,22 @@ async def test_permission_asked_while_the_line_is_down_is_found(
     assert run.ended.text == "all done"
 
 
-async def test_server_that_stays_away_gives_the_run_up(
-    harness: ServerHarness, line: Line, far: OpencodeServerDispatcher
-) -> None:
+async def test_server_that_stays_away_gives_the_run_up(harness: ServerHarness, line: Line) -> None:
     """After the patience the caller hears of it; the message is not lost."""
-    request = harness.request(harness.hangs())
-    ticket = await harness.prepare(request, dispatcher=far)
-    run = Watched(far, request, ticket, harness.patience)
 
     async def cut() -> None:
         await harness.reached(request.prompt)
         line.is_down = True
         line.cut()
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(cut)
-        with pytest.raises(DispatcherUnavailable, match="cannot be reached any more"):
-            await run.follow()
+    async with at_the_end_of(line, harness, timedelta(seconds=1)) as far:
+        request = harness.request(harness.hangs())
+        ticket = await harness.prepare(request, dispatcher=far)
+        run = Watched(far, request, ticket, harness.patience)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(cut)
+            with pytest.raises(DispatcherUnavailable, match="cannot be reached any more"):
+                await run.follow()
     assert await harness.dispatcher.find(ticket) is Finding.RUNNING
     await harness.dispatcher.cancel(ticket)
 
@@ -419,13 +424,13 @@ async def test_server_of_a_command_that_runs_once_ends_with_it(
     project = site.project(tmp_path / "project")
     resident, passing = site.server(outlives_us=False), site.server(outlives_us=False)
     async with site.dispatcher(resident) as first:
-        assert (await first.check()).is_ready
+        await ready(first)
         async with site.dispatcher(passing) as second:
-            assert (await second.check()).is_ready
+            await ready(second)
             assert passing.pid == resident.pid
         known = state(resident)
         assert known is not None
-        assert (await first.check()).is_ready
+        await ready(first)
     assert project.is_dir()
     assert marked("GALAXY_SERVER_ID", str(known["server_id"])) == []
     assert state(resident) is None

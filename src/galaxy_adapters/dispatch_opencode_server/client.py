@@ -52,7 +52,9 @@ class CallNotFound(SessionNotFound):
 class OpencodeClient:
     """One server; safe to be used by many tasks at once."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(
+        self, endpoint: Endpoint, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self.endpoint = endpoint
         auth = (endpoint.username, endpoint.password) if endpoint.password else None
         # trust_env off: a proxy meant for the internet must not see calls to this server, and
@@ -61,6 +63,7 @@ class OpencodeClient:
             base_url=endpoint.url,
             auth=auth,
             trust_env=False,
+            transport=transport,
             timeout=httpx.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
         )

@@ -146,7 +146,7 @@ class OwnServer:
         if await self._answers(self._client, self._settings.hang_patience):
             return
         _log.warning("opencode.hung", pid=self._state.pid)
-        await self._end(self._state)
+        await self._end(self._state, listens=False)
 
     async def aclose(self) -> None:
         """Stop the server if it was to end with us and nobody else uses it; else leave it."""
@@ -217,7 +217,7 @@ class OwnServer:
             finally:
                 await client.aclose()
         # Dead, stuck, or never got as far as an address: what it started must not go on.
-        await self._end(state)
+        await self._end(state, listens=False)
         return None
 
     async def _started(self) -> ServerState:
@@ -339,10 +339,10 @@ class OwnServer:
         finally:
             os.close(starting)
 
-    async def _end(self, state: ServerState) -> None:
+    async def _end(self, state: ServerState, *, listens: bool = True) -> None:
         """End the server and everything that it ever started, dead or alive as it may be."""
         grace = self._settings.stop_grace
-        if self._is_alive(state) and state.url:
+        if listens and state.url and self._is_alive(state):
             # Ends turns and tools in good order; a signal alone leaves messages open and tools
             # running.
             client = self._client_of(state)

@@ -1,0 +1,163 @@
+"""Our own server: one of it, found again, replaced, ended; over the fake opencode."""
+
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import anyio
+import pytest
+
+from galaxy_adapters._processes import identify, marked
+from galaxy_adapters.dispatch_opencode_server import OwnServer, OwnServerSettings
+from galaxy_adapters.dispatch_opencode_server.client import OpencodeClient
+from galaxy_adapters.dispatch_opencode_server.launch import MARKER
+from galaxy_core.domain.errors import DispatcherUnavailable
+from galaxy_core.testing.opencode import write_stub
+from galaxy_core.testing.opencode_project import private_environment
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def settings(tmp_path: Path) -> AsyncIterator[OwnServerSettings]:
+    """Describe a machine whose server is gone after the test."""
+    described = OwnServerSettings(
+        machine=tmp_path,
+        environment=private_environment(tmp_path / "home", {"PATH": "/usr/bin:/bin"}),
+        binary=write_stub(tmp_path / "bin"),
+        hang_patience=timedelta(seconds=0.5),
+        stop_grace=timedelta(seconds=2),
+    )
+    yield described
+    for state in (tmp_path / "home" / "state" / "galaxy").glob("*.json"):
+        for process in marked(MARKER, json.loads(state.read_text())["server_id"]):
+            process.kill()
+
+
+def number(server: OwnServer) -> int:
+    """Give the server's process number."""
+    assert server.pid is not None
+    return server.pid
+
+
+async def test_two_who_start_at_once_share_one(settings: OwnServerSettings) -> None:
+    """Whoever comes second waits for the first one's server and adopts it."""
+    servers = [OwnServer(settings), OwnServer(settings)]
+    clients: list[OpencodeClient] = []
+
+    async def connect(server: OwnServer) -> None:
+        clients.append(await server.connect())
+
+    async with anyio.create_task_group() as tasks:
+        for server in servers:
+            tasks.start_soon(connect, server)
+    assert number(servers[0]) == number(servers[1])
+    assert clients[0].endpoint == clients[1].endpoint
+    for server in servers:
+        await server.aclose()
+
+
+async def test_server_outlives_its_starter_and_is_found_again(settings: OwnServerSettings) -> None:
+    """What counts is written down: a successor knows nothing else."""
+    first = OwnServer(settings)
+    await first.connect()
+    pid = number(first)
+    await first.aclose()
+    second = OwnServer(settings)
+    assert await (await second.connect()).version()
+    assert number(second) == pid
+    await second.aclose()
+
+
+async def test_stuck_server_is_replaced(settings: OwnServerSettings) -> None:
+    """One that lives and does not answer is ended; before that it gets a chance."""
+    server = OwnServer(settings)
+    await server.connect()
+    pid = number(server)
+    await server.suspect()
+    assert identify(pid) is not None
+    os.kill(pid, signal.SIGSTOP)
+    await server.suspect()
+    assert identify(pid) is None
+    with pytest.raises(DispatcherUnavailable):
+        server.client()
+    await server.connect()
+    assert number(server) != pid
+    await server.aclose()
+
+
+async def test_server_without_an_address_is_ended(settings: OwnServerSettings) -> None:
+    """Its starter died before it had heard where it listens: nobody could use it."""
+    first = OwnServer(settings)
+    await first.connect()
+    pid = number(first)
+    state = json.loads(first.state_file.read_text(encoding="utf-8"))
+    first.state_file.write_text(json.dumps(state | {"url": None, "pid": None, "birth": None}))
+    second = OwnServer(settings)
+    await second.connect()
+    assert identify(pid) is None
+    assert number(second) != pid
+    await second.aclose()
+
+
+async def test_number_of_another_process_is_not_adopted(settings: OwnServerSettings) -> None:
+    """After a reboot the number in the file may be anybody's, who is left alone."""
+    first = OwnServer(settings)
+    await first.connect()
+    state = json.loads(first.state_file.read_text(encoding="utf-8"))
+    os.kill(number(first), signal.SIGKILL)
+    first.state_file.write_text(json.dumps(state | {"pid": os.getpid()}))
+    second = OwnServer(settings)
+    await second.connect()
+    assert number(second) != os.getpid()
+    await second.aclose()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"format": 99}', '{"format": 1}'])
+async def test_unreadable_state_is_no_state(settings: OwnServerSettings, content: str) -> None:
+    """A torn or foreign file stops nobody from starting a server."""
+    server = OwnServer(settings)
+    server.state_file.parent.mkdir(parents=True)
+    server.state_file.write_text(content)
+    await server.connect()
+    await server.aclose()
+
+
+async def test_opencode_that_ends_at_once_is_told_with_what_it_said(
+    settings: OwnServerSettings, tmp_path: Path
+) -> None:
+    """The reason stands in its output, and nowhere else."""
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\necho 'cannot open the data base' >&2\nexit 3\n")
+    broken.chmod(0o755)
+    server = OwnServer(
+        OwnServerSettings(machine=tmp_path, environment=settings.environment, binary=broken)
+    )
+    with pytest.raises(DispatcherUnavailable, match="cannot open the data base"):
+        await server.connect()
+    assert not server.state_file.exists()
+    await server.aclose()
+
+
+async def test_given_up_start_leaves_nothing(settings: OwnServerSettings, tmp_path: Path) -> None:
+    """Cancelled in the middle, the server is ended: nobody would ever know of it."""
+    slow = tmp_path / "slow"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    server = OwnServer(
+        OwnServerSettings(machine=tmp_path, environment=settings.environment, binary=slow)
+    )
+    marker = ""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(server.connect)
+        with anyio.fail_after(20):
+            while not (marker and marked(MARKER, marker)):
+                await anyio.sleep(0.02)
+                if server.state_file.exists():
+                    marker = json.loads(server.state_file.read_text())["server_id"]
+        tasks.cancel_scope.cancel()
+    assert marked(MARKER, marker) == []
+    assert not server.state_file.exists()

@@ -1,0 +1,242 @@
+"""What bus events mean, also when some of them are missing."""
+
+from galaxy_adapters.dispatch_opencode_server.events import BusEvent
+from galaxy_adapters.dispatch_opencode_server.turn import Turn
+from galaxy_core.domain.ids import RequestId
+from galaxy_core.domain.run import (
+    FilesChanged,
+    PermissionRequested,
+    ProviderRetrying,
+    RequestResolved,
+    RunEvent,
+    StepFinished,
+    TextAppended,
+    ToolChanged,
+    UsageReported,
+)
+
+ROOT, CHILD = "ses_root", "ses_child"
+OURS, ANSWER = "msg_2", "msg_3"
+TOKENS = {"input": 7, "output": 3, "reasoning": 0, "cache": {"read": 1, "write": 0}}
+
+
+def event(kind: str, session: str = ROOT, **properties: object) -> BusEvent:
+    """Make an event of the bus."""
+    return BusEvent(kind=kind, properties=properties, session=session)
+
+
+def message(identity: str, role: str, session: str = ROOT, **info: object) -> BusEvent:
+    """Make the event of a message."""
+    return event("message.updated", session, info={"id": identity, "role": role, **info})
+
+
+def part(session: str = ROOT, message_id: str = ANSWER, **content: object) -> BusEvent:
+    """Make the event of a part of a message."""
+    return event("message.part.updated", session, part={"messageID": message_id, **content})
+
+
+def text(
+    identity: str,
+    content: str,
+    *,
+    is_whole: bool = False,
+    message_id: str = ANSWER,
+    synthetic: bool = False,
+) -> BusEvent:
+    """Make the event of a text part."""
+    time = {"start": 1} | ({"end": 2} if is_whole else {})
+    of = {"id": identity, "type": "text", "text": content, "time": time, "synthetic": synthetic}
+    return part(ROOT, message_id, **of)
+
+
+def delta(identity: str, content: str) -> BusEvent:
+    """Make the event of more text."""
+    return event("message.part.delta", partID=identity, field="text", delta=content)
+
+
+def begun() -> Turn:
+    """Make a turn whose message was taken up."""
+    turn = Turn(session=ROOT, message_id=OURS)
+    for each in (
+        message(OURS, "user"),
+        event("session.status", status={"type": "busy"}),
+        message(ANSWER, "assistant"),
+    ):
+        assert turn.feed(each) == []
+    return turn
+
+
+def told(turn: Turn, *events: BusEvent) -> list[RunEvent]:
+    """Feed events; collect what they mean."""
+    return [meaning for each in events for meaning in turn.feed(each)]
+
+
+def is_idle(turn: Turn) -> bool:
+    """Whether it has come to its end."""
+    return turn.is_idle
+
+
+def words(events: list[RunEvent]) -> list[str]:
+    """List the pieces of text among events."""
+    return [each.text for each in events if isinstance(each, TextAppended)]
+
+
+def test_text_is_told_once() -> None:
+    """The stored part repeats what the deltas said."""
+    turn = begun()
+    events = told(
+        turn,
+        text("p", ""),
+        delta("p", "Hello "),
+        text("p", "Hello "),
+        delta("p", "there"),
+        text("p", "Hello there", is_whole=True),
+    )
+    assert words(events) == ["Hello ", "there"]
+
+
+def test_prompt_and_asides_are_not_the_answer() -> None:
+    """The prompt comes back as a part, and so do opencode's own words to the model."""
+    turn = begun()
+    assert told(turn, text("p", "the prompt", is_whole=True, message_id=OURS)) == []
+    assert told(turn, text("q", "go on", is_whole=True, synthetic=True)) == []
+    summary = message("msg_4", "assistant", summary=True)
+    assert told(turn, summary, text("r", "summary", is_whole=True, message_id="msg_4")) == []
+    assert told(turn, text("s", "of a turn before", is_whole=True, message_id="msg_1")) == []
+
+
+def test_torn_text_is_told_when_it_is_whole() -> None:
+    """After missed events no word is told twice, out of order, or not at all."""
+    turn = begun()
+    before = told(turn, text("p", ""), delta("p", "one "))
+    turn.tear()
+    between = told(turn, delta("p", "three "), text("p", ""))
+    after = told(turn, text("p", "one two three four", is_whole=True))
+    assert words(before + between + after) == ["one ", "two three four"]
+
+
+def test_text_whose_beginning_was_missed_waits_for_its_end() -> None:
+    """A delta of an unknown part has no place yet."""
+    turn = begun()
+    assert told(turn, delta("p", "end")) == []
+    assert words(told(turn, text("p", "the end", is_whole=True))) == ["the end"]
+
+
+def test_reading_the_session_repeats_nothing() -> None:
+    """What was told live is recognised in the messages that are read after a break."""
+    turn = begun()
+    step = part(id="f", type="step-finish", reason="stop", tokens=TOKENS, cost=0.5)
+    live = told(turn, text("p", "Hello", is_whole=True), step)
+    assert [type(each) for each in live] == [TextAppended, StepFinished, UsageReported]
+    stored = [
+        {
+            "info": {"id": ANSWER, "role": "assistant"},
+            "parts": [
+                text("p", "Hello", is_whole=True).properties["part"],
+                step.properties["part"],
+                text("q", "And more", is_whole=True).properties["part"],
+            ],
+        }
+    ]
+    assert words(turn.read(ROOT, stored)) == ["And more"]
+    assert turn.usage.total_tokens == 11
+    assert turn.usage.cost_usd == 0.5
+
+
+def test_end_counts_only_after_a_beginning() -> None:
+    """After an abort a second `idle` comes, which belongs to the turn before."""
+    turn = Turn(session=ROOT, message_id=OURS)
+    told(turn, event("session.idle"), event("session.status", status={"type": "idle"}))
+    assert not is_idle(turn)
+    told(turn, event("session.status", status={"type": "busy"}), event("session.idle", CHILD))
+    assert not is_idle(turn)
+    told(turn, event("session.idle"))
+    assert is_idle(turn)
+    told(turn, event("session.status", status={"type": "busy"}))
+    assert not is_idle(turn)
+
+
+def test_first_error_is_kept() -> None:
+    """opencode repeats it with a stack trace; a sub-agent's is not the order's."""
+    turn = begun()
+    errors = [{"name": "A", "data": {"message": str(number)}} for number in range(3)]
+    told(turn, event("session.error", CHILD, error=errors[0]))
+    told(turn, *(event("session.error", error=error) for error in errors[1:]))
+    assert turn.error == errors[1]
+
+
+def test_sub_agents_count_as_the_orders() -> None:
+    """Their tools, requests and costs are told; their words and steps are their parent's matter."""
+    turn = begun()
+    state = {"status": "completed", "input": {"command": "ls"}, "output": "files"}
+    events = told(
+        turn,
+        message("msg_c", "assistant", CHILD),
+        part(CHILD, "msg_c", id="a", type="text", text="words", time={"end": 1}),
+        part(CHILD, "msg_c", id="b", type="tool", tool="bash", callID="call", state=state),
+        part(CHILD, "msg_c", id="c", type="step-finish", reason="stop", tokens=TOKENS),
+        event("permission.asked", CHILD, id="per_1", permission="bash", patterns=["ls"]),
+    )
+    assert [type(each) for each in events] == [ToolChanged, UsageReported, PermissionRequested]
+    assert isinstance(events[0], ToolChanged)
+    assert events[0].is_child
+    assert (events[0].title, events[0].detail) == ("ls", "files")
+    assert turn.steps == 0
+
+
+def test_requests_are_told_once_and_resolved_once() -> None:
+    """Read after a break they are the same; those no longer there were answered elsewhere."""
+    turn = begun()
+    first, second = ({"id": f"per_{n}", "permission": "bash"} for n in (1, 2))
+    assert len(told(turn, event("permission.asked", **first))) == 1
+    assert [type(each) for each in turn.set_requests([first, second], [])] == [PermissionRequested]
+    replied = event("permission.replied", requestID="per_1", reply="always")
+    assert told(turn, replied, replied) == [
+        RequestResolved(request_id=RequestId("per_1"), how="always")
+    ]
+    assert turn.set_requests([], []) == [
+        RequestResolved(request_id=RequestId("per_2"), how="withdrawn")
+    ]
+    assert turn.waiting == {}
+    assert told(turn, event("permission.asked", **first)) == []
+
+
+def test_steps_without_a_reason_are_counted_in_a_row() -> None:
+    """Only a row of them means that the provider sends rubbish."""
+    turn = begun()
+    reasons = ["unknown", "unknown", "tool-calls", "unknown"]
+    rows = []
+    for number, reason in enumerate(reasons):
+        told(turn, part(id=f"f{number}", type="step-finish", reason=reason, tokens=TOKENS))
+        rows.append(turn.unknown_finishes)
+    assert rows == [1, 2, 0, 1]
+    assert turn.steps == 4
+
+
+def test_retries_are_told_until_something_happens() -> None:
+    """The last failure explains a silence; after a success it explains nothing any more."""
+    turn = begun()
+    retry = {"type": "retry", "attempt": 2, "message": "overloaded", "next": 1795329154421}
+    (event_told,) = told(turn, event("session.status", status=retry))
+    assert isinstance(event_told, ProviderRetrying)
+    assert event_told.next_at is not None
+    assert turn.retrying == event_told
+    told(turn, part(id="f", type="step-finish", reason="stop", tokens=TOKENS))
+    assert turn.retrying is None
+
+
+def test_files_are_told_once_a_message() -> None:
+    """The tool says which file it wrote, and the snapshot's patch says it again."""
+    turn = begun()
+    state = {"status": "completed", "input": {"filePath": "/p/a"}, "output": ""}
+    write = part(id="t", type="tool", tool="write", callID="c", state=state)
+    events = told(turn, write, write, part(id="x", type="patch", files=["/p/a", "/p/b"]))
+    files = [each.files for each in events if isinstance(each, FilesChanged)]
+    assert files == [("/p/a",), ("/p/b",)]
+
+
+def test_unknown_and_malformed_events_do_no_harm() -> None:
+    """A newer server says things that we do not know."""
+    turn = begun()
+    strange = ["message.part.updated", "message.updated", "session.status", "todo.updated"]
+    assert told(turn, event("brand.new", x=1), *(event(kind) for kind in strange)) == []
