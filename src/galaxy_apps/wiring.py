@@ -187,7 +187,8 @@ class Place:
             case DispatcherKind.SCRIPTED:
                 from galaxy_adapters.dispatch_scripted import ScriptedDispatcher
 
-                return nullcontext(ScriptedDispatcher(self.clock()))
+                file = self.layout.state / "scripted-agent.json"
+                return nullcontext(ScriptedDispatcher(self.clock(), file))
             case DispatcherKind.OPENCODE_CLI:
                 from galaxy_adapters.dispatch_opencode_cli import (
                     OpencodeCliDispatcher,

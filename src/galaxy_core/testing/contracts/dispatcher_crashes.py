@@ -109,6 +109,7 @@ class CrashesSuite(DispatcherSuite):
         assert run.ended.text.endswith("all done")
         assert await harness.count(prompt) == 1
 
+    @requires("lives_apart")
     async def test_run_of_an_agent_that_dies_is_broken_off(
         self, harness: DispatcherHarness
     ) -> None:

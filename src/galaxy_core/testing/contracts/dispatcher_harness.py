@@ -62,6 +62,8 @@ class DispatcherFeatures:
     """The model's provider can fail."""
     reports_usage: bool = True
     """Tokens are counted."""
+    lives_apart: bool = True
+    """The agent is a process of its own, which can die while its caller lives."""
 
 
 class DispatcherHarness(abc.ABC):
