@@ -17,8 +17,8 @@ from galaxy_adapters._opencode.parts import age
 from galaxy_adapters.dispatch_opencode_server.aftermath import read_aftermath
 from galaxy_adapters.dispatch_opencode_server.catalogue import Catalogue
 from galaxy_adapters.dispatch_opencode_server.client import CallNotFound, OpencodeClient
-from galaxy_adapters.dispatch_opencode_server.events import EventHub
-from galaxy_adapters.dispatch_opencode_server.ids import MessageIds, is_ahead_by
+from galaxy_adapters.dispatch_opencode_server.events import EventHub, Sighting
+from galaxy_adapters.dispatch_opencode_server.ids import CLOCK_TOLERANCE, MessageIds, is_ahead_by
 from galaxy_adapters.dispatch_opencode_server.run import SETTLED, Run
 from galaxy_adapters.dispatch_opencode_server.servers import KNOWN_MAJOR, Servers
 from galaxy_adapters.dispatch_opencode_server.settling import Settling, SettlingTimes
@@ -32,6 +32,7 @@ from galaxy_core.domain.run import (
     DispatcherHealth,
     PermissionReply,
     QuestionReply,
+    RunEnded,
     RunEvent,
     RunRequest,
 )
@@ -41,7 +42,6 @@ from galaxy_core.ports.clock import Clock
 NAME = "opencode"
 
 _CHECK_PATIENCE = timedelta(seconds=5)
-_CLOCK_TOLERANCE = timedelta(seconds=5)
 _LOOK_AGAIN_SECONDS = 0.4
 _SESSION_PREFIX = "ses_"
 
@@ -176,6 +176,9 @@ class OpencodeServerDispatcher:
         """Look whether a session can take the next message; None when another has to."""
         if session is None or not session.startswith(_SESSION_PREFIX):
             return None
+        seen = self._hub.sighting(session)
+        if seen and seen.directory == directory and seen.at <= self._clock.now():
+            return session
         try:
             known = await client.session(session)
             newest, _ = await client.newest_messages(session, 1)
@@ -186,7 +189,7 @@ class OpencodeServerDispatcher:
             return None
         if newest:
             ahead = is_ahead_by(str(newest[-1]["info"]["id"]), self._clock.now())
-            if ahead > _CLOCK_TOLERANCE:
+            if ahead > CLOCK_TOLERANCE:
                 # The clock was set back: a message that sorts before the ones that are there is
                 # taken for answered, and nothing would happen.
                 return None
@@ -251,6 +254,9 @@ class OpencodeServerDispatcher:
         try:
             async with aclosing(run.events()) as events:
                 async for event in events:
+                    if isinstance(event, RunEnded):
+                        sighting = Sighting(directory=errand.directory, at=self._clock.now())
+                        self._hub.remember(errand.session, sighting)
                     yield event
         finally:
             self._cancelled.discard(ticket.message_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import anyio
 import structlog
@@ -78,6 +78,15 @@ class Listener:
         return not self._queue
 
 
+@frozen(kw_only=True)
+class Sighting:
+    """A session that was there a moment ago; since then nothing was heard to the contrary."""
+
+    directory: str
+    at: datetime
+    """No message in it is younger."""
+
+
 @frozen
 class _Backoff:
     first: float = 0.1
@@ -106,6 +115,7 @@ class EventHub:
         self._servers = servers
         self._listeners: dict[str, Listener] = {}
         self._family = _Family()
+        self._sightings: dict[str, Sighting] = {}
         self._tried = anyio.Event()
         """Set, and replaced, whenever a try to connect has ended, well or not."""
         self._failure: DispatcherUnavailable | None = None
@@ -135,6 +145,15 @@ class EventHub:
         """Have the run that follows this conversation read it."""
         if (listener := self._listeners.get(session)) is not None:
             listener.put(Resync())
+
+    def remember(self, session: str, sighting: Sighting) -> None:
+        """Take note that a session is there; saves asking for as long as the stream holds."""
+        if self._down_since is None:
+            self._sightings[session] = sighting
+
+    def sighting(self, session: str) -> Sighting | None:
+        """What is known of a session without asking."""
+        return self._sightings.get(session)
 
     def adopt(self, child: str, parent: str) -> None:
         """Take note that one session works for another."""
@@ -175,6 +194,7 @@ class EventHub:
             except DispatcherUnavailable as error:
                 _log.info("opencode.events_broken", error=str(error))
                 self._failure = error
+            self._sightings.clear()  # from here on, a session may be deleted unheard
             if self._down_since is None and self._has_connected:
                 wait = backoff.first  # it was up until now
             else:
@@ -216,6 +236,8 @@ class EventHub:
         session = _session_of(properties)
         if session is None:
             return
+        if kind == "session.deleted":
+            self._sightings.pop(session, None)
         listener = self._listeners.get(self._family.root(session))
         if listener is not None:
             listener.put(BusEvent(kind=kind, properties=properties, session=session))

@@ -17,16 +17,24 @@ _BITS = 48
 _TICKS_PER_MILLISECOND = 0x1000
 
 
+CLOCK_TOLERANCE = timedelta(seconds=5)
+"""A clock that goes back by less is waited for, or counted over."""
+
+
 class MessageIds:
-    """Gives out ids, each greater than the one before."""
+    """Gives out ids, each greater than the one before unless the clock was set back.
+
+    Then they go back with it: an id of the future would make an answer sort before its prompt.
+    """
 
     def __init__(self) -> None:
         self._last = 0
 
     def next(self, now: datetime) -> str:
         """Make an id for this moment."""
-        milliseconds = int(now.timestamp() * 1000)
-        self._last = max(milliseconds * _TICKS_PER_MILLISECOND, self._last + 1)
+        ticks = int(now.timestamp() * 1000) * _TICKS_PER_MILLISECOND
+        most = int(CLOCK_TOLERANCE.total_seconds() * 1000) * _TICKS_PER_MILLISECOND
+        self._last = self._last + 1 if 0 <= self._last - ticks < most else ticks
         time = self._last % (1 << _BITS)
         return f"{_PREFIX}{time:012x}" + "".join(secrets.choice(_ALPHABET) for _ in range(14))
 

@@ -212,9 +212,7 @@ class Run:
         # Status before messages: what ends in between is then seen as busy, and its end will come
         # as an event; the other way round an end could be missed.
         status = await client.status(directory)
-        aftermath = await read_aftermath(
-            client, session, self.errand.message, expected=self._turn.answers + 2
-        )
+        aftermath = await self._read(client)
         told = self._turn.read(session, list(aftermath.messages))
         told += self._turn.set_todos(await client.todos(session))
         is_busy = bool(family & status.keys())
@@ -229,6 +227,12 @@ class Run:
         self._is_doubtful = not self._turn.has_been_busy
         return told
 
+    async def _read(self, client: OpencodeClient) -> Aftermath:
+        expected = self._turn.answers + 2
+        return await read_aftermath(
+            client, self.errand.session, self.errand.message, expected=expected
+        )
+
     def _may_still_begin(self, aftermath: Aftermath) -> bool:
         return not (
             self._turn.has_been_busy
@@ -242,12 +246,9 @@ class Run:
     async def _ending(self) -> RunEnded:
         if self._failure is not None and await self._patiently(self._age) is None:
             raise self._failure
-        expected = self._turn.answers + 2
-        aftermath = await self._patiently(
-            lambda client: read_aftermath(
-                client, self.errand.session, self.errand.message, expected=expected
-            )
-        )
+        aftermath = self._turn.success()
+        if aftermath is None:
+            aftermath = await self._patiently(self._read)
         ended = judge(aftermath, bus_error=self._turn.error, is_cancelled=self.is_cancelled())
         if self._stopped_because is not None and not self.is_cancelled():
             ended = RunEnded(verdict=Verdict.FAILED, reason=self._stopped_because)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from attrs import define, field
 
 from galaxy_adapters._opencode import parts
+from galaxy_adapters._opencode.verdict import Aftermath
 from galaxy_adapters.dispatch_opencode_server.client import Json
 from galaxy_adapters.dispatch_opencode_server.events import BusEvent
 from galaxy_core.domain.ids import RequestId
@@ -68,6 +69,10 @@ class Turn:
     todos: tuple[Todo, ...] = ()
     usage: Usage = field(factory=Usage)
 
+    _is_torn: bool = False
+    _infos: dict[str, Json] = field(factory=dict)
+    _said: dict[str, dict[str, Json]] = field(factory=dict)
+    """For each of the agent's messages, its texts and costs as they are stored."""
     _roles: dict[str, str] = field(factory=dict)
     _texts: dict[str, _Writing] = field(factory=dict)
     _kinds: dict[str, str] = field(factory=dict)
@@ -97,8 +102,25 @@ class Turn:
 
     def tear(self) -> None:
         """Take note that events were missed."""
+        self._is_torn = True
         for writing in self._texts.values():
             writing.is_torn = True
+
+    def success(self) -> Aftermath | None:
+        """What the session holds by now, if that is certain without reading it.
+
+        Only for a turn that was heard from the beginning without a break and ended well: then
+        the stream has told every message and every part as they are stored.
+        """
+        messages: list[Json] = [
+            {"info": info, "parts": list(self._said.get(message, {}).values())}
+            for message, info in sorted(self._infos.items())
+        ]
+        aftermath = Aftermath(messages=tuple(messages))
+        if self._is_torn or self.error or not aftermath.is_finished:
+            return None
+        last = messages[-1]["info"]
+        return aftermath if last.get("finish") == "stop" and not last.get("error") else None
 
     def set_todos(self, items: list[Json]) -> list[RunEvent]:
         """Take the agent's list as it is now."""
@@ -137,6 +159,7 @@ class Turn:
                 return  # of turns before this one, or the message itself
             if role == "assistant" and message not in self._roles:
                 self.answers += 1
+            self._infos[message] = info
         # The summary that a compaction writes is not said to anybody.
         self._roles[message] = "summary" if info.get("summary") else role
         yield from ()
@@ -152,13 +175,19 @@ class Turn:
         kind = part.get("type")
         if kind in ("text", "reasoning"):
             if not is_child and self._roles[message] == "assistant":
+                self._keep(part, message, is_child=is_child)
                 yield from self._text(part, str(kind))
         elif kind == "tool":
             yield from self._tool(part, message, is_child=is_child)
         elif kind == "step-finish":
+            self._keep(part, message, is_child=is_child)
             yield from self._step(part, is_child=is_child)
         elif kind == "patch":
             yield from self._changed(message, [str(name) for name in part.get("files") or []])
+
+    def _keep(self, part: Json, message: str, *, is_child: bool) -> None:
+        if not is_child:
+            self._said.setdefault(message, {})[str(part.get("id"))] = part
 
     def _text(self, part: Json, kind: str) -> Iterator[RunEvent]:
         identity, text = str(part.get("id")), str(part.get("text") or "")

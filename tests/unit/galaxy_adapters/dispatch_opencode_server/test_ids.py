@@ -17,12 +17,20 @@ def test_id_has_opencodes_form() -> None:
 
 
 def test_ids_sort_as_they_were_made() -> None:
-    """Also within one millisecond, and when the clock is set back."""
+    """Also within one millisecond, and when the clock stumbles."""
     ids = MessageIds()
-    moments = [NOW, NOW, NOW + timedelta(milliseconds=1), NOW - timedelta(hours=1), NOW]
+    moments = [NOW, NOW, NOW + timedelta(milliseconds=1), NOW - timedelta(seconds=1), NOW]
     made = [ids.next(moment) for moment in moments]
     assert made == sorted(made)
     assert len(set(made)) == len(made)
+
+
+def test_ids_go_back_with_the_clock() -> None:
+    """An id of the future would make the answer sort before its prompt, and opencode ask again."""
+    ids = MessageIds()
+    ids.next(NOW)
+    before = NOW - timedelta(hours=1)
+    assert is_ahead_by(ids.next(before), before) == timedelta(0)
 
 
 @pytest.mark.parametrize(

@@ -235,6 +235,35 @@ def test_files_are_told_once_a_message() -> None:
     assert files == [("/p/a",), ("/p/b",)]
 
 
+def ended(turn: Turn, finish: str = "stop") -> None:
+    """Let the turn say something and come to its end."""
+    step = part(id="f", type="step-finish", reason=finish, tokens=TOKENS)
+    last = message(ANSWER, "assistant", finish=finish, time={"created": 1, "completed": 2})
+    told(turn, text("p", "Hello", is_whole=True), step, last, event("session.idle"))
+
+
+def test_success_that_was_heard_whole_need_not_be_read() -> None:
+    """The stream tells messages and parts as they are stored."""
+    turn = begun()
+    assert turn.success() is None
+    ended(turn)
+    heard = turn.success()
+    assert heard is not None
+    assert heard.text == "Hello"
+    assert heard.usage == turn.usage
+
+
+def test_whatever_is_not_certain_is_read() -> None:
+    """A break, an error, or an end that is no success: the session says what there is."""
+    torn, failed, cut = begun(), begun(), begun()
+    torn.tear()
+    told(failed, event("session.error", error={"name": "X"}))
+    ended(torn)
+    ended(failed)
+    ended(cut, "length")
+    assert [turn.success() for turn in (torn, failed, cut)] == [None, None, None]
+
+
 def test_unknown_and_malformed_events_do_no_harm() -> None:
     """A newer server says things that we do not know."""
     turn = begun()
