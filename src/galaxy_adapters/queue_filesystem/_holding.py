@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import filecmp
 import itertools
 import os
+import stat
 from collections.abc import Iterator
 
 from attrs import define, field
@@ -133,9 +135,7 @@ class Holding:
             if is_shown:
                 os.unlink(shown)
                 return
-            held = os.stat(self.paths.ball(ball), follow_symlinks=False)
-            found = os.stat(shown)
-            if (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino):
+            if _is_same_file(self.paths.ball(ball), shown):
                 os.unlink(shown)
 
     # ---- letting go
@@ -200,6 +200,16 @@ class Holding:
                     if (other.st_dev, other.st_ino) == (ours.st_dev, ours.st_ino):
                         return True
         return False
+
+
+def _is_same_file(held: str, shown: str) -> bool:
+    """Whether both names are one file, or were before somebody copied the folder."""
+    one, other = os.stat(held, follow_symlinks=False), os.stat(shown)
+    if (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino):
+        return True
+    if not (stat.S_ISREG(one.st_mode) and stat.S_ISREG(other.st_mode)):
+        return False
+    return one.st_size == other.st_size and filecmp.cmp(held, shown, shallow=False)
 
 
 def survey_held(paths: QueuePaths) -> tuple[list[Ball], list[str]]:

@@ -82,7 +82,7 @@ class Keeper:
     # ---- life
 
     async def begin(self) -> None:
-        """Watch, then look at everything once.  Raises `StorageUnavailable`."""
+        """Watch, then look at everything once.  Raises `OSError`."""
         self._watch = FolderWatch(
             is_polling=self.is_polling, poll_seconds=self.times.poll.total_seconds()
         )
@@ -220,10 +220,15 @@ class Keeper:
         return survey.held_names
 
     async def _recover(self, recover: Callable[..., str | None], what: Ball | str) -> None:
-        name = await anyio.to_thread.run_sync(recover, what)
-        if name is not None:
-            self.intake.notice(name)
-            self.changed.notify()
+        try:
+            name = await anyio.to_thread.run_sync(recover, what)
+            if name is not None:
+                self.intake.notice(name)
+                self.changed.notify()
+        except OSError as error:
+            # One order that cannot be given back now must not keep the others from work.
+            self._tell(error)
+            self._next_heal = self.clock.monotonic() + _AFTER_FAILURE.total_seconds()
 
     async def _restore_folders(self) -> None:
         """Make our own folders anew after somebody removed them; never the orders' folder.

@@ -11,6 +11,7 @@ the archive and drops it.
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime, timedelta
 
 import anyio
@@ -93,9 +94,13 @@ class Desk:
             self.check(held)
             source = Source.of(ball.name, held.found)
             self.archive.add(order, ending, source, claims=held.attempt, ended_ns=ended_ns)
-            # From here on the order has ended, whatever becomes of the rest.
+        # From here on the order has ended, whatever becomes of the rest: a ball that could not be
+        # removed is given back by the next healing, and dropped by its next claim.
+        with contextlib.suppress(OSError):
             self.holding.discard(ball, is_shown=held.is_shown)
+        with contextlib.suppress(OSError):
             self.identity.release(order.id)
+        with contextlib.suppress(OSError):
             if held.note is not None:
                 drop_note(self.paths, ball.name)
 

@@ -143,8 +143,9 @@ class FilesystemOrderQueue(OrderQueue):
         self._life.begin()
         self._stack.callback(self._life.end)
         try:
-            await self._keeper.begin()
             self._stack.callback(self._keeper.end)
+            with storage_errors("open the queue in", self._paths.orders):
+                await self._keeper.begin()
             group = await self._stack.enter_async_context(anyio.create_task_group())
             self._stack.callback(group.cancel_scope.cancel)
             group.start_soon(self._keeper.run, name="queue.keeper")
