@@ -9,7 +9,17 @@ from galaxy_core.domain.response import Ending, Outcome, Usage
 from galaxy_core.wire.fields import FieldReader
 from galaxy_core.wire.times import write_time
 
-__all__ = ["ENDING_KEYS", "ending_from", "ending_members", "usage_from", "usage_members"]
+__all__ = [
+    "AS_WRITTEN",
+    "ENDING_KEYS",
+    "ending_from",
+    "ending_members",
+    "usage_from",
+    "usage_members",
+]
+
+AS_WRITTEN = "as_written"
+"""Where the archive keeps members of the order itself that have names from this list."""
 
 ENDING_KEYS = (
     "acknowledged",
@@ -25,6 +35,7 @@ ENDING_KEYS = (
     "tokens",
     "may_have_run_twice",
     "is_demo",
+    AS_WRITTEN,
 )
 """All members that an ending may add to an order."""
 

@@ -42,6 +42,11 @@ class FieldReader:
         self.refusals: list[str] = []
         """One sentence for each member that cannot be accepted."""
 
+    def is_given(self, *keys: str) -> bool:
+        """Whether any of `keys` says anything, be it right or wrong.  0 is a time not known."""
+        values = (self._get(key) for key in keys)
+        return any(value not in (None, "", 0) or value is False for value in values)
+
     def word(self, *keys: str) -> str | None:
         """Take the first of `keys` that is given: a short text; a number becomes one.
 

@@ -11,16 +11,13 @@ from datetime import UTC, datetime
 
 from galaxy_core.domain.order import DEFAULT_COMMAND, JSONObject, JSONValue, Order
 from galaxy_core.domain.response import Ending
-from galaxy_core.wire.ending import ENDING_KEYS, ending_from, ending_members
+from galaxy_core.wire.ending import AS_WRITTEN, ENDING_KEYS, ending_from, ending_members
 from galaxy_core.wire.json_text import read_object, write_object
 from galaxy_core.wire.markers import NO_MARKERS, read_markers
 from galaxy_core.wire.order_reader import ANSWERED_BEFORE, is_answered, order_from
 from galaxy_core.wire.overlay import Table, all_members, put_changes, time_writer
 
 __all__ = ["decode_archived", "decode_order", "encode_archived", "encode_order"]
-
-_AS_WRITTEN = "as_written"
-"""Where the archive keeps members of an order that have the names of its own."""
 
 _UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -55,7 +52,9 @@ def encode_archived(order: Order, ending: Ending, *, source: JSONObject | None =
     is_own = not _is_from_archive(order, members)
     own = {key: members.pop(key) for key in ENDING_KEYS if key in members}
     if is_own and own.keys() - {"acknowledged"}:
-        members[_AS_WRITTEN] = own
+        members[AS_WRITTEN] = own
+    elif AS_WRITTEN in own:
+        members[AS_WRITTEN] = own[AS_WRITTEN]
     members.update(ending_members(ending))
     return write_object(members)
 
@@ -134,9 +133,9 @@ def _new_members(order: Order) -> dict[str, JSONValue]:
 def _changed_members(order: Order) -> dict[str, JSONValue]:
     members = dict(order.wire)
     if _is_from_archive(order, members):
+        own = members.get(AS_WRITTEN)
         for key in ENDING_KEYS:
             members.pop(key, None)
-        own = members.pop(_AS_WRITTEN, None)
         members |= {**(own if type(own) is dict else {}), "acknowledged": False}
     read = order_from(members, name=order.id, received_at=_UNKNOWN_TIME)
     put_changes(members, _MEMBERS, read=read, value=order, older_names=_OLDER_NAMES)

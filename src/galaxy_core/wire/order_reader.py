@@ -54,10 +54,12 @@ def order_from(
     if wire.get("markers") is not False and not (payload.isascii() and "#" not in payload):
         marks = read_markers(payload)
         if marks is not NO_MARKERS:
-            if priority is None:
+            # A member that is wrong is refused, not overruled.
+            if not read.is_given("priority"):
                 priority = marks.priority
-            project = project or marks.project
-            if not_before is None:
+            if not read.is_given("project"):
+                project = marks.project
+            if not read.is_given("not_before", "scheduled_for"):
                 not_before = _delayed(marks, timestamp or received_at, refusals)
     return Order(
         id=order_id,

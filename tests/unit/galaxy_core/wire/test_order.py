@@ -121,6 +121,18 @@ class TestRoundTrip:
         assert json.loads(data)["order_id"] == "telegram:5"
         assert decode_archived(data, name="telegram:5-2")[0].id == "telegram:5-2"
 
+    def test_members_of_the_archives_names(self) -> None:
+        """An order's own `reason` is kept aside from the archive's, and is back at a retry."""
+        order = read(payload="x", reason="mine", session_id="s", as_written=[1])
+        own = {"reason": "mine", "session_id": "s", "as_written": [1]}
+        data = encode_archived(order, ENDING)
+        for _ in range(2):  # also when the archive's file is written once more
+            archived, ending = decode_archived(data, name="test")
+            assert ending == ENDING
+            assert archived.wire["as_written"] == own
+            data = encode_archived(archived, ENDING)
+        assert json.loads(encode_order(archived)).items() >= own.items()
+
     def test_archive_can_keep_another_object(self) -> None:
         """`source` is what is kept, where the file said something else than the order does."""
         data = encode_archived(read(payload="x"), ENDING, source={"payload": "y", "odd": True})
@@ -215,6 +227,12 @@ class TestMarkers:
         order = read(payload="🔴 ⏰30m #a", priority="low", project="b", not_before="2026-03-01")
         assert (order.priority, order.project) == (Priority.LOW, "b")
         assert order.not_before == datetime(2026, 3, 1, tzinfo=UTC)
+
+    def test_members_win_even_when_wrong(self) -> None:
+        """A member that cannot be read is refused; no mark steps in for it."""
+        order = read(payload="🔴 ⏰30m #a", priority="x", project=[], scheduled_for="then")
+        assert (order.priority, order.project, order.not_before) == (Priority.NORMAL, None, None)
+        assert len(order.refusals) == 3
 
     def test_muted(self) -> None:
         """`markers: false` makes the text nothing but a text."""
