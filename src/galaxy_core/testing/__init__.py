@@ -1,1 +1,105 @@
-"""Contract suites, in-memory adapters and a fake opencode, for our tests and for other people's."""
+"""For tests, ours and others': contract suites, adapters in memory, a clock that stands still.
+
+`galaxy_core.testing.memory` and `factories` need nothing else.  The contract suites are pytest
+classes and `OrderQueueStateMachine` is hypothesis': they are imported when they are first asked
+for, and come with the extra `galaxy-protocol[testing]`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from galaxy_core.testing.clock import ManualClock
+
+if TYPE_CHECKING:
+    from galaxy_core.testing.contracts import (
+        AuditContract,
+        AuditFeatures,
+        AuditHarness,
+        ChannelContract,
+        ChannelFeatures,
+        ChannelHarness,
+        ClockContract,
+        ClockFeatures,
+        Contract,
+        ControlContract,
+        DispatcherContract,
+        DispatcherFeatures,
+        DispatcherHarness,
+        Harness,
+        IncidentFeatures,
+        IncidentHarness,
+        IncidentSinkContract,
+        JournalFeatures,
+        JournalHarness,
+        OrderCatalogueContract,
+        OrderQueueContract,
+        OutboxContract,
+        OutboxHarness,
+        PresenceContract,
+        ProgressFeedContract,
+        QueueFeatures,
+        QueueHarness,
+        ResponseStoreContract,
+        RunJournalContract,
+        SessionStoreContract,
+        StoreFeatures,
+        nasty_texts,
+        overrides,
+        requires,
+        silent_overrides,
+        unknown_features,
+    )
+    from galaxy_core.testing.state_machine import OrderQueueStateMachine
+
+__all__ = [
+    "AuditContract",
+    "AuditFeatures",
+    "AuditHarness",
+    "ChannelContract",
+    "ChannelFeatures",
+    "ChannelHarness",
+    "ClockContract",
+    "ClockFeatures",
+    "Contract",
+    "ControlContract",
+    "DispatcherContract",
+    "DispatcherFeatures",
+    "DispatcherHarness",
+    "Harness",
+    "IncidentFeatures",
+    "IncidentHarness",
+    "IncidentSinkContract",
+    "JournalFeatures",
+    "JournalHarness",
+    "ManualClock",
+    "OrderCatalogueContract",
+    "OrderQueueContract",
+    "OrderQueueStateMachine",
+    "OutboxContract",
+    "OutboxHarness",
+    "PresenceContract",
+    "ProgressFeedContract",
+    "QueueFeatures",
+    "QueueHarness",
+    "ResponseStoreContract",
+    "RunJournalContract",
+    "SessionStoreContract",
+    "StoreFeatures",
+    "nasty_texts",
+    "overrides",
+    "requires",
+    "silent_overrides",
+    "unknown_features",
+]
+
+
+if not TYPE_CHECKING:  # a type checker reads the imports above, and finds typing errors
+
+    def __getattr__(name: str) -> object:
+        """Import suites when they are asked for: they need pytest, the rest does not."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        source = "state_machine" if name == "OrderQueueStateMachine" else "contracts"
+        return getattr(import_module(f"{__name__}.{source}"), name)
