@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import timedelta
@@ -58,6 +59,8 @@ _NO_CHOICE = frozenset({None, "", DEFAULT_COMMAND})
 _SESSION = re.compile(r"ses_[0-9A-Za-z]+")
 _OFFER_LIFE_SECONDS = 300.0
 """How long a project's agents and models are taken as they were; asking costs 2 s for each."""
+_HAS_SUBREAPERS = sys.platform == "linux"
+"""Elsewhere a supervisor cannot see a process that left its family: the marker finds it."""
 _CHECK_PATIENCE = timedelta(seconds=10)
 
 
@@ -304,15 +307,20 @@ class OpencodeCliDispatcher(Dispatcher):
         )
         # Until the run has come to its end nobody knows what the session holds.
         known = self._known.pop(errand.session, None)
-        async with (
-            launch.process(run.request, errand, lock) as process,
-            aclosing(run.events(process)) as events,
-        ):
-            async for event in events:
-                if isinstance(event, RunEnded) and event.verdict is Verdict.SUCCEEDED and known:
-                    newest = run.transcript.last_message or known.newest
-                    self._known[errand.session] = evolve(known, newest=newest)
-                yield event
+        try:
+            async with (
+                launch.process(run.request, errand, lock) as process,
+                aclosing(run.events(process)) as events,
+            ):
+                async for event in events:
+                    if isinstance(event, RunEnded) and event.verdict is Verdict.SUCCEEDED and known:
+                        newest = run.transcript.last_message or known.newest
+                        self._known[errand.session] = evolve(known, newest=newest)
+                    yield event
+        finally:
+            if not _HAS_SUBREAPERS or run.was_killed:
+                with anyio.CancelScope(shield=True):
+                    await self._end_leftovers(errand)
         if run.is_session_lost:
             raise DispatcherUnavailable(
                 f"opencode does not know the session {errand.session} any more; "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 
@@ -23,6 +24,7 @@ from galaxy_core.domain.run import RunEnded, RunEvent, RunRequest, RunStarted, V
 
 _TICK_SECONDS = 5.0
 """How long at most until the limits are looked at again."""
+_KILLED = 128 + signal.SIGKILL
 _NOT_FOUND = "Session not found"
 
 
@@ -36,6 +38,8 @@ class Run:
     is_cancelled: bool = field(default=False, init=False)
     is_session_lost: bool = field(default=False, init=False)
     """Whether opencode did not know the session: then nothing was sent."""
+    was_killed: bool = field(default=False, init=False)
+    """Whether somebody killed opencode or its supervisor, which may have left processes."""
     _process: SupervisedProcess | None = field(default=None, init=False)
     _stopped_because: str | None = field(default=None, init=False)
     _began: float = field(factory=anyio.current_time, init=False)
@@ -57,7 +61,9 @@ class Run:
             while (line := await self._next_line(process)) is not None:
                 for event in self.transcript.feed(line):
                     yield event
-            ended = self._ended(await process.wait())
+            end = await process.wait()
+            self.was_killed = end.code == _KILLED
+            ended = self._ended(end)
             self.is_session_lost = not self.transcript.steps and _NOT_FOUND in (ended.reason or "")
             if not self.is_session_lost:
                 yield ended
