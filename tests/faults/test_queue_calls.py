@@ -4,8 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -26,16 +24,6 @@ SYSTEM_CALLS = {
     "write": 6,
 }
 """By the kernel's names, with a number of a call in the middle of the cycle."""
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """Give an empty folder in memory where that can be had: what is lost here are processes."""
-    memory = Path("/dev/shm")  # noqa: S108 - a folder of its own is made there
-    with tempfile.TemporaryDirectory(
-        prefix="galaxy-faults-", dir=memory if memory.is_dir() else None
-    ) as name:
-        yield Path(name)
 
 
 def run_injector(folder: Path, fault: str, *, every: int) -> None:
@@ -74,7 +62,10 @@ def run_under_strace(folder: Path, injection: str) -> tuple[int, list[str]]:
         pytest.skip("strace is not installed")
     anyio.run(queue_cycle.prepare, folder)
     done = subprocess.run(
-        [strace, "-f", "-qq", "-o", "/dev/null", "-e", f"inject={injection}", sys.executable, "-B", "-m", "tests.faults.queue_process", "live", folder],
+        [
+            *(strace, "-f", "-qq", "-o", "/dev/null", "-e", f"inject={injection}"),
+            *(sys.executable, "-B", "-m", "tests.faults.queue_process", "live", folder),
+        ],
         cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,

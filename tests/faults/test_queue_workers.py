@@ -61,14 +61,14 @@ def drop(folder: Path, *order_ids: str) -> None:
         (orders / f"{order_id}.json").write_bytes(encode_order(order))
 
 
-def test_no_order_is_given_to_two_workers(tmp_path: Path) -> None:
+def test_no_order_is_given_to_two_workers(folder: Path) -> None:
     """Four processes that grab as fast as they can never hold the same order."""
-    drop(tmp_path, *(f"o{number}" for number in range(ORDERS)))
+    drop(folder, *(f"o{number}" for number in range(ORDERS)))
     with (
-        worker("drain", tmp_path) as a,
-        worker("drain", tmp_path) as b,
-        worker("drain", tmp_path) as c,
-        worker("drain", tmp_path) as d,
+        worker("drain", folder) as a,
+        worker("drain", folder) as b,
+        worker("drain", folder) as c,
+        worker("drain", folder) as d,
     ):
         crew = (a, b, c, d)
         assert [heard(process)[0] for process in crew] == ["open"] * WORKERS

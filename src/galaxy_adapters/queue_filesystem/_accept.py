@@ -35,6 +35,7 @@ from galaxy_core.wire.order import decode_order, encode_order
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_CLOSE_NS = 1_000_000_000
 
 
 @frozen
@@ -60,10 +61,16 @@ class Acceptance:
     def __attrs_post_init__(self) -> None:
         self._sync = SharedSync(Path(self.paths.orders))
 
-    def next_arrival(self) -> int:
-        """A change time for the next order, in ns: later than every one given out before."""
+    def next_arrival(self, known_ns: int = 0) -> int:
+        """A change time for the next order, in ns: later than every one given out before.
+
+        Also later than `known_ns`, that of another process's newest order, unless that lies in
+        the future: a file dated by hand must not move everything after it there.
+        """
         with self._lock:
             now = (self.clock.now() - _EPOCH) // _MICROSECOND * 1000
+            if known_ns <= now + _CLOSE_NS:
+                self._last_ns = max(self._last_ns, known_ns)
             self._last_ns = max(self._last_ns + 1, now)
             return self._last_ns
 

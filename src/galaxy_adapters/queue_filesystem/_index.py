@@ -92,6 +92,8 @@ class Index:
     has_ended: Callable[[OrderId], bool]
     is_taken: Callable[[OrderId, str], bool] = lambda _id, _name: False
     """Asks whether an id belongs to another order than the one in the file of that name."""
+    newest_ns: int = 0
+    """The latest change time of a file seen so far."""
     _entries: dict[str, Entry] = field(factory=dict)
     _by_id: dict[OrderId, Entry] = field(factory=dict)
     _lanes: dict[str, Lane] = field(factory=dict)
@@ -127,6 +129,7 @@ class Index:
             is_foreign=target in self.others and target not in self.names,
         )
         self._entries[name] = entry
+        self.newest_ns = max(self.newest_ns, stamp[0])
         self._give_id(entry)
         self._settle(entry)
         return entry

@@ -46,6 +46,7 @@ from galaxy_core.ports.control import Control
 from galaxy_core.ports.incident_sink import IncidentSink
 
 _AFTER_FAILURE = timedelta(seconds=1)
+_LOOKS_PER_LEASE = 30
 _ECHO_PAUSE_SECONDS = 0.001
 
 
@@ -75,6 +76,7 @@ class Keeper:
     _own_lanes: Counter[str] = field(factory=Counter, init=False)
     """Lanes that we made, whose notice has not come yet."""
     _next_heal: float = field(default=0.0, init=False)
+    _last_heal: float = field(default=0.0, init=False)
     _next_rescan: float = field(default=0.0, init=False)
     _is_control_stale: bool = field(default=True, init=False)
     _failure: str | None = field(default=None, init=False)
@@ -175,9 +177,19 @@ class Keeper:
             self._own_lanes[key] += 1
 
     def heal_soon(self) -> None:
-        """Something is held that perhaps nobody works on."""
+        """Something is held that nobody works on."""
         self._next_heal = 0.0
         self._due.notify()
+
+    def observe_soon(self) -> None:
+        """Another worker holds something: its beat counts from now on.
+
+        Not at once, as several workers that claim quickly would look at each other all the time.
+        """
+        due = self._last_heal + self.times.lease.total_seconds() / _LOOKS_PER_LEASE
+        if due < self._next_heal:
+            self._next_heal = due
+            self._due.notify()
 
     # ---- looking at everything
 
@@ -208,6 +220,7 @@ class Keeper:
     async def _heal(self) -> frozenset[str]:
         """Do it; the file names of all orders that were held at that moment."""
         lease = self.times.lease.total_seconds()
+        self._last_heal = self.clock.monotonic()
         self._next_heal = self.clock.monotonic() + lease
         survey = self.healer.survey(self.ours())
         self.index.set_busy(survey.busy_lanes)
@@ -284,11 +297,10 @@ class Keeper:
             self._own_lanes[key] = expected - 1
         if expected:
             return False
-        # Another worker's: from now on its beat counts.
         if not key.startswith(SIDE_LANE_MARK):
             self.index.mark_busy(key)
-        self.heal_soon()
-        return True
+        self.observe_soon()
+        return False
 
     async def _ask_control(self) -> None:
         if self.control is None:

@@ -193,7 +193,10 @@ class FilesystemOrderQueue(OrderQueue):
     async def enqueue(self, order: Order) -> Enqueued:
         if not Path(self._paths.scratch).is_dir():  # noqa: ASYNC240 - takes microseconds
             await anyio.to_thread.run_sync(self._prepare)
-        arrival = self._acceptance.next_arrival()
+        if self._is_open:
+            with storage_errors("read orders in", self._paths.orders):
+                await self._keeper.catch_up()
+        arrival = self._acceptance.next_arrival(self._index.newest_ns)
         accepted = await anyio.to_thread.run_sync(self._acceptance.accept, order, arrival)
         if accepted.name is not None and self._is_open:
             with storage_errors("read", self._paths.order(accepted.name)):
@@ -342,7 +345,7 @@ class FilesystemOrderQueue(OrderQueue):
             return None
         except LaneBusy:
             self._index.mark_busy(entry.lane.key)
-            self._keeper.heal_soon()
+            self._keeper.observe_soon()
             return None
         self._keeper.expect_lane(ball.lane)
         lane = self._index.hold(entry)
