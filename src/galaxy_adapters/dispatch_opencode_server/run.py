@@ -107,7 +107,9 @@ class Run:
             listener.put(Resync())  # what has happened so far is read
             return
         self._young_until = anyio.current_time() + SETTLED.total_seconds()
-        files = await anyio.to_thread.run_sync(self._file_parts, client)
+        files: list[Json] = []
+        if self.request.attachments:
+            files = await anyio.to_thread.run_sync(self._file_parts, client)
         body: Json = {"messageID": self.errand.message, "agent": self.errand.agent}
         if self.errand.command is not None:
             # The call returns when the turn is over, so it waits beside us; if we die meanwhile,
