@@ -58,7 +58,11 @@ class QueueHarness(ABC):
 
     @abstractmethod
     async def elapse(self, duration: timedelta) -> None:
-        """Let time pass for the queue and for whoever waits in it."""
+        """Let time pass for the queue and for whoever waits in it.
+
+        Returns when what that sets going is done, a takeover in the background for example: the
+        state machine expects the next claim to see it.
+        """
 
     @abstractmethod
     async def catalogue(self) -> OrderCatalogue:
