@@ -92,7 +92,7 @@ class FilesystemRunJournal(RunJournal):
             make_durable_folder(self._folder)
         with storage_errors("write", path), _opened_alone(path) as fd:
             size = _cut_torn_end(fd)
-            if isinstance(entry, Settlement) and _is_settled(fd, size):
+            if isinstance(entry, Settlement) and not entry.outranks(_settlement(fd, size)):
                 # The one that stands may be from a process that died before its sync.
                 sync_file(fd)
             else:
@@ -134,8 +134,8 @@ def _cut_torn_end(fd: int) -> int:
     return whole
 
 
-def _is_settled(fd: int, size: int) -> bool:
-    return _record(os.pread(fd, size, 0)).settlement is not None
+def _settlement(fd: int, size: int) -> Settlement | None:
+    return _record(os.pread(fd, size, 0)).settlement
 
 
 def _record(data: bytes) -> RunRecord:
@@ -149,6 +149,6 @@ def _record(data: bytes) -> RunRecord:
             continue
         if isinstance(entry, Ticket):
             tickets.append(entry)
-        elif settlement is None:
+        elif entry.outranks(settlement):
             settlement = entry
     return RunRecord(tickets=tuple(tickets), settlement=settlement)

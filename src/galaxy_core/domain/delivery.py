@@ -21,6 +21,8 @@ class Delivery:
     """1-based; counts every claim, also those whose worker died before it did anything."""
     token: LeaseToken
     claimed_at: datetime
+    is_redelivered: bool = False
+    """Whether it was in somebody's hands before, counted as an attempt or not."""
 
 
 class TicketKind(enum.StrEnum):
@@ -72,6 +74,14 @@ class Settlement:
     order_id: OrderId
     ending: Ending
     text: str
+
+    def outranks(self, other: Settlement | None) -> bool:
+        """Whether this one stands, where `other` was written before it.
+
+        The one of the later attempt does: a worker that lost its order may still write a
+        decision before it finds out, and that must not stand in the way of the holder's.
+        """
+        return other is None or self.ending.attempts > other.ending.attempts
 
 
 @frozen(kw_only=True)

@@ -22,7 +22,11 @@ class RunJournal(Protocol):
 
     @abstractmethod
     async def write_settlement(self, settlement: Settlement) -> None:
-        """Write the decision down, durably.  The first one stands: a second is ignored."""
+        """Write the decision down, durably.
+
+        Of several the one that `outranks` the others stands, and `read` returns it: that of the
+        latest attempt, and of one attempt the first.
+        """
 
     @abstractmethod
     async def read(self, order_id: OrderId) -> RunRecord:

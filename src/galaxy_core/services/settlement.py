@@ -7,7 +7,7 @@ the order finds enough to do the rest, and nothing of it twice:
 2. the response is committed (first one wins)  -> nobody else can answer this order any more
 3. the trail's line and the letter             -> the letter's name makes posting it again a no-op
 4. the order is archived                       -> it is not given out again
-5. the journal is forgotten                    -> what is left of it is swept by the next settlement
+5. the journal is forgotten                    -> what is left of it is swept at the next start
 
 A line of the trail may be written a second time when the crash fell between 3 and 4; it says so
 (`is_repeated`).
@@ -16,11 +16,11 @@ A line of the trail may be written a second time when the crash fell between 3 a
 from __future__ import annotations
 
 import structlog
-from attrs import define
+from attrs import define, field
 
 from galaxy_core.domain.audit import AuditEvent, AuditSeverity, AuditType
 from galaxy_core.domain.delivery import Delivery, Settlement
-from galaxy_core.domain.errors import AlreadyAnswered
+from galaxy_core.domain.errors import AlreadyAnswered, TransientError
 from galaxy_core.domain.letter import Letter, LetterFormat, Severity
 from galaxy_core.domain.order import Order
 from galaxy_core.domain.response import Outcome, Response
@@ -31,7 +31,7 @@ from galaxy_core.ports.outbox import Outbox
 from galaxy_core.ports.response_store import ResponseStore
 from galaxy_core.ports.run_journal import RunJournal
 from galaxy_core.services._concurrency import together
-from galaxy_core.services.trail import Trail, preview
+from galaxy_core.services.trail import Opening, Trail, preview
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +53,25 @@ LETTER_PAYLOAD_CHARACTERS = 200
 
 
 @define
+class Closing:
+    """One order's way through the five steps; remembers how far it came."""
+
+    delivery: Delivery
+    settlement: Settlement
+    """The decision; replaced by an earlier one, should one stand in the journal."""
+    opening: Opening = field(factory=Opening)
+    """Lines that belong before the one about the end."""
+    is_repeated: bool = False
+    """Whether the decision was found in the journal."""
+    is_recorded: bool = field(default=False, init=False)
+    """Whether the trail has the line about the end."""
+    is_archiving: bool = field(default=False, init=False)
+    """Whether the last step was begun: the order may be archived."""
+    is_over: bool = field(default=False, init=False)
+    """Whether the order is archived."""
+
+
+@define
 class SettlementDesk:
     """Ends orders that the caller holds."""
 
@@ -65,39 +84,62 @@ class SettlementDesk:
     _clock: Clock
     _machine: str
 
-    async def settle(
-        self, delivery: Delivery, settlement: Settlement, *, is_repeated: bool = False
-    ) -> None:
-        """Do all five steps; safe to call again with the same settlement after any failure.
+    async def settle(self, delivery: Delivery, settlement: Settlement) -> None:
+        """End the order; see `carry_out`."""
+        await self.carry_out(Closing(delivery, settlement))
 
-        `is_repeated` says that the decision was found in the journal.  Raises `LeaseLost` when
-        the order belongs to somebody else now, `StorageUnavailable` when a step cannot be
-        written now.
+    async def carry_out(self, closing: Closing) -> None:
+        """Do all five steps, or the rest of them: may be called again after any failure.
+
+        Raises `LeaseLost` when the order belongs to somebody else now, `StorageUnavailable` when
+        a step cannot be written now.
         """
-        order = delivery.order
-        if not is_repeated:
-            await self._journal.write_settlement(settlement)
-        # A worker that was frozen must not answer an order that was taken over meanwhile.  What
-        # slips through between this look and the commit is stopped by the commit: it is
-        # exclusive, and both sides write the settlement that stands in the journal.
+        if not closing.is_archiving:
+            await self._answer(closing)
+        # The lease is not looked at again: after a failure from here on it may be gone because
+        # the order is archived.
+        closing.is_archiving = True
+        settlement = closing.settlement
+        if settlement.ending.outcome is Outcome.DEAD:
+            await self._queue.dead_letter(closing.delivery, settlement.ending)
+        else:
+            await self._queue.ack(closing.delivery, settlement.ending)
+        closing.is_over = True
+        await self._tidy_up(closing.delivery.order)
+
+    async def _answer(self, closing: Closing) -> None:
+        """Steps 1 to 3."""
+        delivery, order = closing.delivery, closing.delivery.order
+        # A worker that was frozen must neither decide nor answer an order that was taken over.
         await self._queue.renew(delivery)
+        if not closing.is_repeated:
+            await self._journal.write_settlement(closing.settlement)
+            # Another one may stand (the journal's rule); everybody goes by that.
+            standing = (await self._journal.read(order.id)).settlement
+            closing.settlement = standing or closing.settlement
+            await self._queue.renew(delivery)
+        # What slips through between this look and the commit is stopped by the commit: it is
+        # exclusive, and whoever comes there has the decision that stands in the journal.
         try:
-            await self._responses.commit(self._response(order, settlement))
+            await self._responses.commit(self._response(order, closing.settlement))
         except AlreadyAnswered:
             log.info("order.already_answered", order_id=order.id)
-        line = self._line(delivery, settlement, is_repeated=is_repeated)
-        letter = self._letter(order, settlement)
-        await together(
-            lambda: self._trail.record(line),
-            lambda: self._outbox.post(letter),
-        )
-        if settlement.ending.outcome is Outcome.DEAD:
-            await self._queue.dead_letter(delivery, settlement.ending)
-        else:
-            await self._queue.ack(delivery, settlement.ending)
-        await self._journal.forget(order.id)
-        for command in await self._control.pending(order.id):
-            await self._control.done(command)
+        letter = self._letter(order, closing.settlement)
+        await together(lambda: self._record(closing), lambda: self._outbox.post(letter))
+
+    async def _record(self, closing: Closing) -> None:
+        if not closing.is_recorded:
+            await closing.opening.write(self._trail, self._line(closing))
+            closing.is_recorded = True
+
+    async def _tidy_up(self, order: Order) -> None:
+        """Step 5; what fails here is swept at the next start."""
+        try:
+            await self._journal.forget(order.id)
+            for command in await self._control.pending(order.id):
+                await self._control.done(command)
+        except TransientError as error:
+            log.warning("order.tidy_up_failed", order_id=order.id, error=str(error))
 
     def _response(self, order: Order, settlement: Settlement) -> Response:
         stamp = order.wire.get("timestamp")
@@ -112,8 +154,8 @@ class SettlementDesk:
             order_timestamp=stamp,
         )
 
-    def _line(self, delivery: Delivery, settlement: Settlement, *, is_repeated: bool) -> AuditEvent:
-        ending = settlement.ending
+    def _line(self, closing: Closing) -> AuditEvent:
+        delivery, ending = closing.delivery, closing.settlement.ending
         event_type, severity = _LINES[ending.outcome]
         usage = ending.usage
         seconds = (
@@ -134,7 +176,7 @@ class SettlementDesk:
             cost_usd=usage.cost_usd if usage else None,
             payload_preview=preview(delivery.order.payload),
             may_have_run_twice=ending.may_have_run_twice or None,
-            is_repeated=is_repeated or None,
+            is_repeated=closing.is_repeated or None,
         )
 
     def _letter(self, order: Order, settlement: Settlement) -> Letter:

@@ -7,9 +7,10 @@ made of the incident's key, so people get it once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections import deque
-from collections.abc import Sequence
+from datetime import timedelta
 
 import anyio
 import structlog
@@ -32,6 +33,7 @@ _LETTER_SEVERITY = {
     AuditSeverity.ERROR: Severity.ALERT,
     AuditSeverity.CRITICAL: Severity.CRITICAL,
 }
+RETRY_PAUSE = timedelta(seconds=5)
 PREVIEW_CHARACTERS = 100
 
 
@@ -79,8 +81,31 @@ class Trail:
 
 
 @define
+class Opening:
+    """Lines that wait for the next one to be written, so that they cost no sync of their own."""
+
+    lines: list[AuditEvent] = field(factory=list)
+
+    async def write(self, trail: Trail, *more: AuditEvent) -> None:
+        """Write what waits, then `more`.  When it fails, what waited goes on waiting."""
+        await trail.record(*self.lines, *more)
+        self.lines.clear()
+
+    async def try_write(self, trail: Trail, *more: AuditEvent) -> None:
+        """The same, where the lack of a line must not stop an order."""
+        try:
+            await self.write(trail, *more)
+        except TransientError as error:
+            log.error("audit.write_failed", error=str(error))
+
+
+@define
 class IncidentDesk:
-    """Takes incidents from any thread, and sees that trail and people hear of them."""
+    """Takes incidents from any thread, and sees that trail and people hear of them.
+
+    An incident leaves the line only when it is written down, so one that could not be, or whose
+    writing was cut short, is written later: perhaps its line twice, its letter once.
+    """
 
     _trail: Trail
     _outbox: Outbox
@@ -93,9 +118,11 @@ class IncidentDesk:
     def report(self, incident: Incident) -> None:
         """Port `IncidentSink`."""
         self._waiting.append(incident)
-        if self._loop is not None:
+        loop = self._loop
+        if loop is not None:
             # Adapters report from worker threads too; only the loop's own thread may ring.
-            self._loop.call_soon_threadsafe(self._ring)
+            with contextlib.suppress(RuntimeError):  # the loop has just been closed
+                loop.call_soon_threadsafe(self._ring)
 
     def _ring(self) -> None:
         self._bell.set()
@@ -105,21 +132,27 @@ class IncidentDesk:
         self._loop = asyncio.get_running_loop()
         try:
             while True:
-                await self.flush()
-                await self._bell.wait()
                 self._bell = anyio.Event()
+                if await self.flush():
+                    await self._bell.wait()
+                else:
+                    await self._clock.sleep(RETRY_PAUSE)
         finally:
             self._loop = None
 
-    async def flush(self) -> None:
-        """Write down what was reported so far; what cannot be written now stays for later."""
-        batch: list[Incident] = []
+    async def flush(self) -> bool:
+        """Write down what was reported so far; False when the store refuses now."""
         while self._waiting:
-            batch.append(self._waiting.popleft())
-        if not batch:
-            return
-        await self._trail.try_record(*(self._line(i) for i in batch))
-        await self._post([i for i in batch if i.is_for_people])
+            incident = self._waiting[0]
+            try:
+                await self._trail.record(self._line(incident))
+                if incident.is_for_people:
+                    await self._outbox.post(self._letter(incident))
+            except TransientError as error:
+                log.error("incident.write_failed", kind=incident.kind, error=str(error))
+                return False
+            self._waiting.popleft()
+        return True
 
     def _line(self, incident: Incident) -> AuditEvent:
         return self._trail.event(
@@ -130,19 +163,14 @@ class IncidentDesk:
             **dict(incident.data),
         )
 
-    async def _post(self, incidents: Sequence[Incident]) -> None:
-        for incident in incidents:
-            digest = hashlib.sha256(incident.key.encode("utf-8", "replace")).hexdigest()[:16]
-            letter = Letter(
-                name=f"alert-{incident.kind.replace('_', '-')}-{digest}",
-                message=incident.message,
-                severity=_LETTER_SEVERITY[incident.severity],
-                sender=f"Hermes ({self._machine})",
-                timestamp=self._clock.now(),
-                order_id=incident.order_id,
-                format=LetterFormat.PLAIN,
-            )
-            try:
-                await self._outbox.post(letter)
-            except TransientError as error:
-                log.error("incident.letter_failed", kind=incident.kind, error=str(error))
+    def _letter(self, incident: Incident) -> Letter:
+        digest = hashlib.sha256(incident.key.encode("utf-8", "replace")).hexdigest()[:16]
+        return Letter(
+            name=f"alert-{incident.kind.replace('_', '-')}-{digest}",
+            message=incident.message,
+            severity=_LETTER_SEVERITY[incident.severity],
+            sender=f"Hermes ({self._machine})",
+            timestamp=self._clock.now(),
+            order_id=incident.order_id,
+            format=LetterFormat.PLAIN,
+        )

@@ -65,6 +65,8 @@ class HermesConfig:
     """How long running orders may go on after a stop was asked for."""
     cancel_budget: timedelta = timedelta(seconds=30)
     """How long a cancelled run may take to end before it is answered without it."""
+    stop_deadline: timedelta = timedelta(seconds=10)
+    """How long, in real time, the end of an order may take to be written while Hermes stops."""
     tells_who_asked: bool = False
     """Whether sender, channel and project preamble go into the system prompt."""
     is_demo: bool = False

@@ -6,6 +6,7 @@ and the next attempt finds what this one wrote down.
 
 from __future__ import annotations
 
+import enum
 from datetime import datetime, timedelta
 
 import anyio
@@ -15,6 +16,7 @@ from attrs import define, field
 
 from galaxy_core.domain.audit import AuditType
 from galaxy_core.domain.errors import LeaseLost, TransientError
+from galaxy_core.domain.ids import LeaseToken
 from galaxy_core.domain.incident import Incident
 from galaxy_core.domain.operations import ControlCommand, Heartbeat
 from galaxy_core.domain.response import Outcome
@@ -25,6 +27,17 @@ from galaxy_core.services.settlement import SettlementDesk
 from galaxy_core.services.trail import IncidentDesk, Trail
 
 log = structlog.get_logger(__name__)
+
+FORGET_COMMANDS_AFTER = timedelta(days=1)
+"""Age at which a command for an order that nobody knows is dropped."""
+
+
+class Claimed(enum.Enum):
+    """What a look at the queue brought."""
+
+    ORDER = enum.auto()
+    NOTHING = enum.auto()
+    FAILED = enum.auto()
 
 
 @define
@@ -43,7 +56,8 @@ class Hermes:
     _incidents: IncidentDesk = field(init=False)
     _trail: Trail = field(init=False)
     _desk: SettlementDesk = field(init=False)
-    _workers: dict[str, Worker] = field(factory=dict, init=False)
+    _workers: dict[LeaseToken, Worker] = field(factory=dict, init=False)
+    """By lease: an order that was given back may be held again before its first worker is done."""
     _stopping: anyio.Event = field(factory=anyio.Event, init=False)
     _hurrying: anyio.Event = field(factory=anyio.Event, init=False)
     _slot_freed: anyio.Event = field(factory=anyio.Event, init=False)
@@ -100,7 +114,8 @@ class Hermes:
                 await self._claim_until_stopped(workers, until_idle=until_idle)
                 await self._drain()
             tasks.cancel_scope.cancel()
-        await self._incidents.flush()
+        with anyio.move_on_after(self._config.stop_deadline.total_seconds()):
+            await self._incidents.flush()
         await self._trail.try_record(
             self._trail.event(
                 AuditType.DAEMON_STOPPED, processed=self._processed, failed=self._failed
@@ -126,8 +141,12 @@ class Hermes:
             while not self._stopping.is_set():
                 if len(self._workers) >= self._config.workers:
                     await self._slot_freed.wait()
-                elif not await self._claim_one(workers):
-                    if until_idle and not self._workers:
+                    continue
+                # Looked at before the claim: an order that ends meanwhile may free another one.
+                was_idle = not self._workers
+                claimed = await self._claim_one(workers)
+                if claimed is Claimed.NOTHING:
+                    if until_idle and was_idle:
                         break
                     await self._wait_for_work()
             tasks.cancel_scope.cancel()
@@ -136,8 +155,8 @@ class Hermes:
         await self._stopping.wait()
         scope.cancel()
 
-    async def _claim_one(self, workers: anyio.abc.TaskGroup) -> bool:
-        """Claim an order and put a worker on it; whether there was one."""
+    async def _claim_one(self, workers: anyio.abc.TaskGroup) -> Claimed:
+        """Claim an order and put a worker on it."""
         try:
             # A claim is never cut in half: the order would be held with nobody working on it.
             with anyio.CancelScope(shield=True):
@@ -145,13 +164,13 @@ class Hermes:
         except TransientError as error:
             log.error("queue.claim_failed", error=str(error))
             await self._ports.clock.sleep(self._config.renew_every)
-            return False
+            return Claimed.FAILED
         if delivery is None:
-            return False
+            return Claimed.NOTHING
         worker = Worker(delivery, self._ports, self._config, self._trail, self._desk)
-        self._workers[delivery.order.id] = worker
+        self._workers[delivery.token] = worker
         workers.start_soon(self._work, worker, name=f"order-{delivery.order.id}")
-        return True
+        return Claimed.ORDER
 
     async def _wait_for_work(self) -> None:
         """Until the queue may have something, or an order of ours has ended."""
@@ -183,7 +202,7 @@ class Hermes:
         try:
             await worker.work()
         finally:
-            del self._workers[worker.delivery.order.id]
+            del self._workers[worker.delivery.token]
             self._has_left_runs = self._has_left_runs or worker.was_left_running
             if worker.outcome is not None:
                 self._processed += 1
@@ -203,6 +222,9 @@ class Hermes:
                     worker.leave(Left.LEASE_LOST)
                 except TransientError as error:
                     log.error("queue.renew_failed", error=str(error))
+                except Exception:
+                    # Supervision point: the leases of all the other orders hang on this loop.
+                    log.exception("queue.renew_crashed", order_id=worker.delivery.order.id)
 
     async def _keep_beating(self) -> None:
         while True:
@@ -221,7 +243,7 @@ class Hermes:
                 stopped_at=now if status == "stopped" else None,
                 orders_processed=self._processed,
                 failure_count=self._failed,
-                running=tuple(self._workers),
+                running=tuple(worker.delivery.order.id for worker in self._workers.values()),
                 pid=self._pid,
                 version=self._version or None,
                 dispatcher=self._ports.dispatcher.name,
@@ -241,6 +263,9 @@ class Hermes:
                 await worker.take(command)
             except TransientError as error:
                 log.error("control.failed", order_id=command.order_id, error=str(error))
+            except Exception:
+                # Supervision point: one command that cannot be carried out is one order's matter.
+                log.exception("control.crashed", order_id=command.order_id)
             finally:
                 busy.discard(command)
 
@@ -248,7 +273,7 @@ class Hermes:
             try:
                 commands = [c for c in await control.pending() if c not in busy]
                 for command in commands:
-                    worker = self._workers.get(command.order_id)
+                    worker = self._worker_of(command.order_id)
                     if worker is None:
                         await self._drop_if_over(command)
                     elif not worker.is_told(command):
@@ -260,9 +285,20 @@ class Hermes:
             except TransientError as error:
                 log.error("control.failed", error=str(error))
                 await self._ports.clock.sleep(self._config.renew_every)
+            except Exception:
+                # Supervision point: without this loop nobody could cancel anything.
+                log.exception("control.crashed")
+                await self._ports.clock.sleep(self._config.renew_every)
+
+    def _worker_of(self, order_id: str) -> Worker | None:
+        """The newest worker of an order."""
+        found = (w for w in reversed(self._workers.values()) if w.delivery.order.id == order_id)
+        return next(found, None)
 
     async def _drop_if_over(self, command: ControlCommand) -> None:
-        """A command that came too late is done with."""
+        """A command that came too late, or for an order that nobody knows, is done with."""
         view = await self._ports.catalogue.get(command.order_id)
-        if view is not None and view.state.is_final:
+        is_over = view is not None and view.state.is_final
+        is_lost = view is None and self._ports.clock.now() - command.at > FORGET_COMMANDS_AFTER
+        if is_over or is_lost:
             await self._ports.control.done(command)

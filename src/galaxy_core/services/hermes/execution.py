@@ -2,7 +2,7 @@
 
 What is written down before what, so that a kill at any place neither loses nor repeats a message:
 
-    prepare (nothing sent) -> ticket into the journal, line into the trail -> send
+    prepare (nothing sent) -> lines into the trail -> ticket into the journal -> send
 
 An attempt that finds a ticket asks the agent about it first.  The decision itself is carried out
 by `settlement`.
@@ -20,11 +20,7 @@ from attrs import define, evolve, field, frozen
 
 from galaxy_core.domain.audit import AuditEvent, AuditType
 from galaxy_core.domain.delivery import Delivery, Finding, RunRecord, Settlement, Ticket, TicketKind
-from galaxy_core.domain.errors import (
-    DispatcherUnavailable,
-    DispatchRejected,
-    GalaxyError,
-)
+from galaxy_core.domain.errors import DispatcherUnavailable, DispatchRejected, GalaxyError
 from galaxy_core.domain.ids import RequestId
 from galaxy_core.domain.order import Order
 from galaxy_core.domain.policy import RecoveryPolicy
@@ -42,9 +38,9 @@ from galaxy_core.domain.session import Session
 from galaxy_core.services._concurrency import together
 from galaxy_core.services.hermes import answers
 from galaxy_core.services.hermes.config import HermesConfig, HermesPorts
-from galaxy_core.services.hermes.people import PeopleDesk
+from galaxy_core.services.hermes.people import OWN_REQUEST, PeopleDesk
 from galaxy_core.services.hermes.requests import build_request
-from galaxy_core.services.trail import Trail, preview
+from galaxy_core.services.trail import Opening, Trail, preview
 
 FETCH_ATTEMPTS_FACTOR = 10
 """An order whose answer only has to be fetched may be claimed more often than `max_attempts`
@@ -73,88 +69,111 @@ class Execution:
     _ports: HermesPorts
     _config: HermesConfig
     _trail: Trail
-    people: PeopleDesk
+    _opening: Opening
+    _people: PeopleDesk
+    _record: RunRecord = field(factory=RunRecord, init=False)
     _started_at: datetime = field(init=False)
-    _notes: list[str] = field(factory=list, init=False)
+    _is_replaced: bool = field(default=False, init=False)
     _may_have_run_twice: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._started_at = self._ports.clock.now()
-        if self._config.is_demo:
-            self._notes.append(answers.DEMO)
 
     @property
     def _order(self) -> Order:
         return self._delivery.order
 
-    async def carry_out(self, record: RunRecord, opening: list[AuditEvent]) -> Result:
+    def take_over(self, record: RunRecord) -> None:
+        """Know what earlier attempts wrote down; the answer tells of it."""
+        self._record = record
+        if record.tickets:
+            self._people.ticket = record.tickets[-1]
+            self._started_at = record.tickets[0].created_at or self._started_at
+        self._is_replaced = any(ticket.is_session_replaced for ticket in record.tickets)
+        self._may_have_run_twice = self._prompts > 1
+
+    @property
+    def _prompts(self) -> int:
+        """How often the order itself, not a continuation, was about to be sent."""
+        return sum(ticket.kind is TicketKind.PROMPT for ticket in self._record.tickets)
+
+    async def carry_out(self) -> Result:
         """Run the order, or take up a run that an earlier attempt began.
 
-        `opening` are lines that go into the trail together with the first one written here, so
-        that they cost no sync of their own.  Raises `LeaseLost`, `StorageUnavailable`.
+        Raises `LeaseLost`, `StorageUnavailable`.
         """
-        if record.tickets and record.tickets[0].created_at:
-            self._started_at = record.tickets[0].created_at
         try:
-            if record.last_ticket is None:
+            ticket = self._record.last_ticket
+            if ticket is None:
                 conversation = self._order.conversation(self._config.machine)
                 session = await self._ports.sessions.get(conversation)
-                return await self._send(TicketKind.PROMPT, session, opening)
-            return await self._take_up(record.last_ticket, opening)
+                return await self._send(TicketKind.PROMPT, session)
+            return await self._take_up(ticket)
         except DispatchRejected as error:
-            await self._trail.record(*opening)
-            return self._end(Outcome.FAILED, reason=str(error))
+            return self.end(Outcome.FAILED, reason=str(error))
         except DispatcherUnavailable as error:
-            await self._trail.record(*opening)
-            return self._later(str(error), retry_after=error.retry_after)
+            return self.later(str(error), retry_after=error.retry_after)
 
     # ---- an earlier attempt has written a ticket
 
-    async def _take_up(self, ticket: Ticket, opening: list[AuditEvent]) -> Result:
+    async def _take_up(self, ticket: Ticket) -> Result:
         finding = await self._ports.dispatcher.find(ticket)
-        resumed = self._trail.event(
-            AuditType.ORDER_EXECUTION_RESUMED,
-            self._order.id,
-            attempt=self._delivery.attempt,
-            finding=finding.value,
-            session_id=ticket.session_id,
-            message_id=ticket.message_id,
+        self._opening.lines.append(
+            self._trail.event(
+                AuditType.ORDER_EXECUTION_RESUMED,
+                self._order.id,
+                attempt=self._delivery.attempt,
+                finding=finding.value,
+                session_id=ticket.session_id,
+                message_id=ticket.message_id,
+            )
         )
-        lines = [*opening, resumed]
-        opening.clear()  # they are written from here on, whatever happens
         session = await self._session_of(ticket)
         if finding is Finding.UNKNOWN:
-            return await self._send(ticket.kind, session, lines, unsent=ticket)
+            return await self._send(ticket.kind, session, unsent=ticket)
         if finding is Finding.CANNOT_TELL:
-            self._note_twice()
-            return await self._send(ticket.kind, session, lines)
-        await self._trail.record(*lines)
-        if finding is Finding.BROKEN_OFF:
-            return await self._recover(ticket, text="")
+            return await self._send_blindly(session)
+        await self._opening.write(self._trail)
         if self._delivery.attempt > self._config.retry.max_attempts * FETCH_ATTEMPTS_FACTOR:
             return self._dead("it was begun again and again without coming to an end")
         request = build_request(self._order, session, self._config, ticket.kind)
+        # A message that broke off is not sent again by this, it is read: what there is of an
+        # answer, and what went wrong.
         ended = await self._watch(request, ticket)
-        if ended.verdict is Verdict.BROKEN_OFF:
-            # Nothing was sent by this attempt, so there is nothing to wait for.
-            return await self._recover(ticket, text=ended.text)
-        return self._judge(ended)
+        has_just_broken = finding is not Finding.BROKEN_OFF and ended.retry_after is not None
+        if ended.verdict is not Verdict.BROKEN_OFF or has_just_broken:
+            return self._judge(ended)
+        # Nothing was sent by this attempt, so there is nothing to wait for.
+        return await self._recover(ticket, ended)
 
-    async def _recover(self, ticket: Ticket, *, text: str) -> Result:
+    async def _send_blindly(self, session: Session) -> Result:
+        """The agent cannot be asked: try again, a bounded number of times, and say so.
+
+        Counted by tickets, not by attempts: one that was given back by a stop counts as well.
+        """
+        if self._prompts >= self._config.retry.max_attempts:
+            return self._dead("each attempt was interrupted")
+        self._may_have_run_twice = True
+        return await self._send(TicketKind.PROMPT, session)
+
+    async def _recover(self, ticket: Ticket, ended: RunEnded) -> Result:
         """The run broke off in the middle: what the policy says."""
-        if self.people.is_cancelled:
-            return self._end(Outcome.CANCELLED, text=text, reason=self._who_cancelled())
         policy = self._config.recovery
-        if policy is RecoveryPolicy.ASK and not await self._ask_whether_to_go_on(ticket):
-            policy = RecoveryPolicy.FAIL
+        if policy is RecoveryPolicy.ASK and not self._people.is_cancelled:
+            is_wanted = await self._ask_whether_to_go_on(ticket)
+            policy = RecoveryPolicy.CONTINUE if is_wanted else RecoveryPolicy.FAIL
+        if self._people.is_cancelled:
+            return self._cancelled(ended)
         if policy is RecoveryPolicy.FAIL:
-            return self._end(Outcome.FAILED, text=text, reason=answers.BROKEN_OFF)
-        return await self._send(TicketKind.CONTINUATION, await self._session_of(ticket), [])
+            return self.end(Outcome.FAILED, ended=ended, reason=ended.reason or answers.BROKEN_OFF)
+        if self._delivery.attempt > self._config.retry.max_attempts:
+            return self._dead(ended.reason or answers.BROKEN_OFF, ended)
+        return await self._send(TicketKind.CONTINUATION, await self._session_of(ticket))
 
     async def _ask_whether_to_go_on(self, ticket: Ticket) -> bool:
-        answer = await self.people.ask(
+        answer = await self._people.ask(
             QuestionAsked(
-                request_id=RequestId(f"recovery-{ticket.message_id}"),
+                request_id=RequestId(f"{OWN_REQUEST}{ticket.message_id}"),
                 questions=(
                     Question(
                         text="The agent was interrupted in the middle of this order. Go on?",
@@ -177,12 +196,7 @@ class Execution:
     # ---- sending
 
     async def _send(
-        self,
-        kind: TicketKind,
-        session: Session | None,
-        opening: list[AuditEvent],
-        *,
-        unsent: Ticket | None = None,
+        self, kind: TicketKind, session: Session | None, *, unsent: Ticket | None = None
     ) -> Result:
         """Write down where the message will be found, then send it.
 
@@ -190,50 +204,54 @@ class Execution:
         still there, so that a late arrival would be the same message.
         """
         attempt = self._delivery.attempt
+        if self._people.is_cancelled:
+            return self._cancelled()
         if attempt > self._config.retry.max_attempts:
-            await self._trail.record(*opening)
             return self._dead("the last attempt was interrupted")
         request = build_request(self._order, session, self._config, kind)
         ticket = await self._ports.dispatcher.prepare(request, session, attempt=attempt, kind=kind)
         if ticket.is_session_replaced:
-            self._notes.append(answers.SESSION_REPLACED)
-            if kind is TicketKind.CONTINUATION:
-                # The new session has never heard of the order: "go on" would mean nothing there.
-                self._note_twice()
+            self._is_replaced = True
+            if self._record.tickets:
+                # The messages of earlier attempts went with their session: "go on" would mean
+                # nothing in this one, and whether the order was begun cannot be told any more.
+                self._may_have_run_twice = True
                 request = build_request(self._order, session, self._config, TicketKind.PROMPT)
                 ticket = evolve(ticket, kind=TicketKind.PROMPT)
         if unsent is not None and unsent.session_id == ticket.session_id:
             ticket = unsent
-        if self.people.is_cancelled:
-            await self._trail.record(*opening)
-            return self._end(Outcome.CANCELLED, reason=self._who_cancelled())
-        await self._write_down(ticket, session, opening, is_new=ticket is not unsent)
+        # From here on a cancellation is about this message, also while it is written down.
+        self._people.begin(ticket)
+        await self._write_down(ticket, session, is_new=ticket is not unsent)
+        if self._people.cancelled.is_set():
+            return self._cancelled()
+        # Somebody may have taken the order over while this process stood still in a write, and
+        # have found no ticket.
+        await self._ports.queue.renew(self._delivery)
         return self._judge(await self._watch(request, ticket))
 
-    async def _write_down(
-        self, ticket: Ticket, session: Session | None, opening: list[AuditEvent], *, is_new: bool
-    ) -> None:
+    async def _write_down(self, ticket: Ticket, session: Session | None, *, is_new: bool) -> None:
         """Everything that must be on disk before the agent hears of the message."""
         now = self._ports.clock.now()
-        ticket = evolve(ticket, created_at=ticket.created_at or now)
         conversation = self._order.conversation(self._config.machine)
+        # Read again: a person may have chosen an agent or a model while the session was made.
+        known = await self._ports.sessions.get(conversation)
         used = evolve(
-            session or Session(conversation=conversation),
+            known or Session(conversation=conversation),
             session_id=ticket.session_id,
             dispatcher=ticket.dispatcher,
             updated_at=now,
         )
-        lines = [*opening, *self._start_lines(ticket, session)]
-        opening.clear()
-
+        lines = self._start_lines(ticket, session)
         # The trail first: a ticket is what later attempts go by, so the lines that belong to it
         # must stand wherever it stands.
         await together(
-            lambda: self._trail.record(*lines),
+            lambda: self._opening.write(self._trail, *lines),
             lambda: self._ports.sessions.put(used),
         )
         if is_new:
-            await self._ports.journal.write_ticket(self._order.id, ticket)
+            dated = evolve(ticket, created_at=ticket.created_at or now)
+            await self._ports.journal.write_ticket(self._order.id, dated)
 
     def _start_lines(self, ticket: Ticket, session: Session | None) -> list[AuditEvent]:
         lines = []
@@ -250,7 +268,7 @@ class Execution:
             self._trail.event(
                 AuditType.ORDER_EXECUTION_STARTED,
                 self._order.id,
-                attempt=ticket.attempt,
+                attempt=self._delivery.attempt,
                 kind=ticket.kind.value,
                 dispatcher=ticket.dispatcher,
                 session_id=ticket.session_id,
@@ -264,61 +282,58 @@ class Execution:
 
     async def _watch(self, request: RunRequest, ticket: Ticket) -> RunEnded:
         """Follow the run to its end; a cancelled run that does not end is left behind."""
-        self.people.ticket = ticket
         ended: RunEnded | None = None
         failure: GalaxyError | None = None
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self.people.watch, name="request-deadlines")
+            tasks.start_soon(self._people.watch, name="request-deadlines")
             tasks.start_soon(self._leave_when_cancelled, tasks.cancel_scope, name="cancel-budget")
             try:
                 async with aclosing(self._ports.dispatcher.run(request, ticket)) as events:
                     async for event in events:
                         if isinstance(event, RunEnded):
                             ended = event
-                        await self.people.observe(event)
+                        await self._people.observe(event)
             except GalaxyError as error:  # raised below: a task group would wrap it in a group
                 failure = error
             tasks.cancel_scope.cancel()
         if failure is not None:
             raise failure
-        if ended is None and self.people.is_cancelled:
+        if ended is None and self._people.is_cancelled:
             ended = RunEnded(verdict=Verdict.CANCELLED, session_id=ticket.session_id)
-            await self.people.observe(ended)
+            await self._people.observe(ended)
         if ended is None:
             raise DispatcherUnavailable("the agent's run ended without a result")
         return ended
 
     async def _leave_when_cancelled(self, scope: anyio.CancelScope) -> None:
-        await self.people.cancel_reached_agent.wait()
+        await self._people.cancelled.wait()
         await self._ports.clock.sleep(self._config.cancel_budget)
         scope.cancel()
 
     # ---- decisions
 
     def _judge(self, ended: RunEnded) -> Result:
+        if self._people.is_cancelled and ended.verdict in {Verdict.CANCELLED, Verdict.BROKEN_OFF}:
+            return self._cancelled(ended)
         match ended.verdict:
             case Verdict.SUCCEEDED:
-                return self._end(Outcome.SUCCEEDED, ended=ended)
-            case Verdict.FAILED:
-                return self._end(Outcome.FAILED, ended=ended, reason=ended.reason)
+                return self.end(Outcome.SUCCEEDED, ended=ended)
             case Verdict.CANCELLED:
-                reason = self._who_cancelled() if self.people.is_cancelled else answers.ABORTED
-                return self._end(Outcome.CANCELLED, ended=ended, reason=reason)
-            case Verdict.BROKEN_OFF:
-                if self.people.is_cancelled:
-                    return self._end(Outcome.CANCELLED, ended=ended, reason=self._who_cancelled())
-                if self._config.recovery is RecoveryPolicy.FAIL:
-                    return self._end(Outcome.FAILED, ended=ended, reason=ended.reason)
-                return self._later(
-                    ended.reason or answers.BROKEN_OFF, retry_after=ended.retry_after, ended=ended
-                )
+                return self.end(Outcome.CANCELLED, ended=ended, reason=answers.ABORTED)
+            case Verdict.BROKEN_OFF if self._config.recovery is not RecoveryPolicy.FAIL:
+                reason = ended.reason or answers.BROKEN_OFF
+                return self.later(reason, retry_after=ended.retry_after, ended=ended)
+            case Verdict.FAILED | Verdict.BROKEN_OFF:
+                return self.end(Outcome.FAILED, ended=ended, reason=ended.reason)
 
-    def _later(
+    def later(
         self, reason: str, *, retry_after: timedelta | None = None, ended: RunEnded | None = None
     ) -> Result:
-        policy, attempt = self._config.retry, self._delivery.attempt
-        if self.people.is_cancelled:
-            return self._end(Outcome.CANCELLED, ended=ended, reason=self._who_cancelled())
+        """Try again after a while, or give up after the last attempt."""
+        policy, attempt, people = self._config.retry, self._delivery.attempt, self._people
+        is_stopped = people.ticket is None or people.cancel_reached_agent.is_set()
+        if people.is_cancelled and (is_stopped or policy.is_spent(attempt)):
+            return self._cancelled(ended)
         if policy.is_spent(attempt):
             return self._dead(reason, ended)
         delay = policy.delay(attempt, draw=random.random(), retry_after=retry_after)  # noqa: S311 - jitter, not a secret
@@ -326,23 +341,22 @@ class Execution:
 
     def _dead(self, reason: str, ended: RunEnded | None = None) -> Settlement:
         attempts = self._delivery.attempt
-        return self._end(Outcome.DEAD, ended=ended, reason=answers.gave_up(attempts, reason))
+        return self.end(Outcome.DEAD, ended=ended, reason=answers.gave_up(attempts, reason))
 
-    def _end(
-        self,
-        outcome: Outcome,
-        *,
-        ended: RunEnded | None = None,
-        text: str = "",
-        reason: str | None = None,
+    def _cancelled(self, ended: RunEnded | None = None) -> Settlement:
+        reason = answers.cancelled_by(self._people.cancelled_by)
+        return self.end(Outcome.CANCELLED, ended=ended, reason=reason)
+
+    def end(
+        self, outcome: Outcome, *, ended: RunEnded | None = None, reason: str | None = None
     ) -> Settlement:
-        ticket = self.people.ticket
+        """Decide how the order ends, and put it into words."""
+        ticket = self._people.ticket
         session_id = ended.session_id if ended else None
-        if ended is not None:
-            text = ended.text
+        text = ended.text if ended else ""
         return Settlement(
             order_id=self._order.id,
-            text=answers.wording(outcome, text=text, reason=reason, notes=tuple(self._notes)),
+            text=answers.wording(outcome, text=text, reason=reason, notes=self._notes()),
             ending=Ending(
                 outcome=outcome,
                 finished_at=self._ports.clock.now(),
@@ -357,10 +371,11 @@ class Execution:
             ),
         )
 
-    def _note_twice(self) -> None:
-        if not self._may_have_run_twice:
-            self._may_have_run_twice = True
-            self._notes.append(answers.MAY_HAVE_RUN_TWICE)
-
-    def _who_cancelled(self) -> str:
-        return answers.cancelled_by(self.people.cancelled_by)
+    def _notes(self) -> tuple[str, ...]:
+        """What the reader of the answer has to know about it."""
+        notes = {
+            answers.DEMO: self._config.is_demo,
+            answers.SESSION_REPLACED: self._is_replaced,
+            answers.MAY_HAVE_RUN_TWICE: self._may_have_run_twice,
+        }
+        return tuple(note for note, is_due in notes.items() if is_due)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from attrs import define
 
 from galaxy_core.domain.delivery import Delivery, RunRecord, Settlement
-from galaxy_core.domain.operations import CancelRequested
+from galaxy_core.domain.operations import CancelRequested, ControlCommand
 from galaxy_core.domain.policy import is_expired, why_refused
 from galaxy_core.domain.response import Ending, Outcome
 from galaxy_core.services.hermes import answers
@@ -39,8 +41,13 @@ class Intake:
             ),
         )
 
-    async def without_running(self, delivery: Delivery) -> Settlement | None:
-        """How an order ends that was never sent to the agent and must not be; None: run it."""
+    async def without_running(
+        self, delivery: Delivery, commands: Sequence[ControlCommand]
+    ) -> Settlement | None:
+        """How an order ends that was never sent to the agent and must not be; None: run it.
+
+        `commands` are what people have said to it so far.
+        """
         order = delivery.order
         now = self._ports.clock.now()
 
@@ -49,7 +56,7 @@ class Intake:
                 delivery, outcome, reason, machine=self._config.machine, now=now
             )
 
-        for command in await self._ports.control.pending(order.id):
+        for command in commands:
             if isinstance(command, CancelRequested):
                 return end(Outcome.CANCELLED, answers.cancelled_by(command.by))
         if is_expired(order, now) and order.expires_at is not None:

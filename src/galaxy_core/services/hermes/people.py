@@ -14,7 +14,7 @@ from attrs import define, field
 
 from galaxy_core.domain.audit import AuditEvent, AuditType
 from galaxy_core.domain.delivery import Ticket
-from galaxy_core.domain.errors import DispatcherUnavailable, RequestNotFound
+from galaxy_core.domain.errors import DispatcherUnavailable, PermanentError, RequestNotFound
 from galaxy_core.domain.ids import OrderId, RequestId
 from galaxy_core.domain.operations import AnswerGiven, CancelRequested, ControlCommand
 from galaxy_core.domain.run import (
@@ -26,22 +26,27 @@ from galaxy_core.domain.run import (
     QuestionRejected,
     RequestResolved,
     RunEvent,
+    RunStarted,
 )
-from galaxy_core.services._concurrency import wait_for_event
+from galaxy_core.services._concurrency import either, wait_for_event
 from galaxy_core.services.hermes.config import HermesConfig, HermesPorts
 from galaxy_core.services.trail import Trail
 
 log = structlog.get_logger(__name__)
 
 NOBODY_ANSWERED = "Nobody answered in time. Go on without it, as well as you can."
+OWN_REQUEST = "recovery-"
+"""How the ids of Hermes' own requests begin; opencode's begin otherwise (`per_`, `que_`)."""
+REJECT_AGAIN = timedelta(seconds=5)
 
 
 @define
 class PeopleDesk:
-    """Serves one running order.
+    """Serves one order in a worker's hands.
 
     Commands stay in the `Control` port until they are carried out, so a crash in between loses
-    none; one that the agent refuses as stale is done all the same.
+    none; what only ends with the order (a cancellation, an answer to a question of Hermes' own)
+    is cleared by the settlement.
     """
 
     _order_id: OrderId
@@ -49,63 +54,111 @@ class PeopleDesk:
     _config: HermesConfig
     _trail: Trail
     ticket: Ticket | None = None
-    """The message that runs now; None while nothing was sent."""
-    is_cancelled: bool = False
-    """Whether a person wants the order to stop."""
+    """The message that the agent has, or is about to get; None while there is none."""
+    cancelled: anyio.Event = field(factory=anyio.Event, init=False)
+    """Set when a person wants the order to stop."""
     cancelled_by: str = ""
     cancel_reached_agent: anyio.Event = field(factory=anyio.Event, init=False)
-    own_answers: dict[RequestId, Answer] = field(factory=dict, init=False)
-    """Answers to requests that Hermes itself made."""
-    _own_requests: set[RequestId] = field(factory=set, init=False)
+    """Set when the agent was told to stop the message of `ticket`."""
+    _own_answers: dict[RequestId, Answer] = field(factory=dict, init=False)
     _waiting: dict[RequestId, tuple[PermissionRequested | QuestionAsked, float]] = field(
         factory=dict, init=False
     )
     _bell: anyio.Event = field(factory=anyio.Event, init=False)
+    _lock: anyio.Lock = field(factory=anyio.Lock, init=False)
+    _is_closed: bool = field(default=False, init=False)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether a person wants the order to stop."""
+        return self.cancelled.is_set()
+
+    # ---- commands
+
+    def begin(self, ticket: Ticket) -> None:
+        """From now on commands are meant for this message."""
+        self.ticket = ticket
+        self.cancel_reached_agent = anyio.Event()
+
+    async def close(self) -> None:
+        """Take no command any more, and wait for the one that is being carried out.
+
+        Only then may the order be let go of: the session goes to the next order of the
+        conversation, and stopping a run is stopping whatever runs in its session.
+        """
+        async with self._lock:
+            self._is_closed = True
+
+    def is_told(self, command: ControlCommand) -> bool:
+        """Whether there is nothing more to do about a command than to end the order."""
+        if isinstance(command, CancelRequested):
+            return self.is_cancelled and (self.ticket is None or self.cancel_reached_agent.is_set())
+        return command.request_id in self._own_answers
 
     async def take(self, command: ControlCommand) -> None:
         """Carry out one command of a person; what fails for now stays pending."""
-        if isinstance(command, CancelRequested):
-            await self._take_cancel(command)
-        else:
-            await self._take_answer(command)
+        async with self._lock:
+            if self._is_closed:
+                return
+            if isinstance(command, CancelRequested):
+                self.cancelled_by = command.by
+                self.cancelled.set()
+                self._ring()
+                await self._stop_run()
+            else:
+                await self._take_answer(command)
 
-    async def _take_cancel(self, command: CancelRequested) -> None:
-        self.is_cancelled, self.cancelled_by = True, command.by
-        self._ring()
-        if self.ticket is None or self.cancel_reached_agent.is_set():
+    async def _stop_run(self) -> None:
+        """Have the agent stop; an agent that takes too long over it is left alone."""
+        ticket, reached = self.ticket, self.cancel_reached_agent
+        if ticket is None or reached.is_set():
             return
         try:
-            await self._ports.dispatcher.cancel(self.ticket)
+            await either(
+                lambda: self._ports.dispatcher.cancel(ticket),
+                lambda: self._ports.clock.sleep(self._config.cancel_budget),
+            )
         except DispatcherUnavailable as error:
             log.warning("order.cancel_delayed", order_id=self._order_id, error=str(error))
+        except PermanentError as error:
+            # Nothing that trying again would help: the run is left when the budget is spent.
+            log.error("order.cancel_failed", order_id=self._order_id, error=str(error))
+            reached.set()
         else:
-            # The command itself is done when the order has been answered.
-            self.cancel_reached_agent.set()
+            reached.set()
 
     async def _take_answer(self, command: AnswerGiven) -> None:
-        if command.request_id in self._own_requests:
-            self.own_answers[command.request_id] = command.answer
+        if command.request_id.startswith(OWN_REQUEST):
+            # Kept until the order ends: a kill before the answer was acted upon must not ask again.
+            is_new = command.request_id not in self._own_answers
+            self._own_answers[command.request_id] = command.answer
             await self.observe(RequestResolved(request_id=command.request_id, how="answered"))
-        elif self.ticket is None:
+            if is_new:
+                await self._trail.try_record(self._answered_line(command))
+            return
+        if self.ticket is None:
+            return
+        try:
+            await self._ports.dispatcher.answer(self.ticket, command.request_id, command.answer)
+        except RequestNotFound:
+            log.info("order.answer_stale", order_id=self._order_id)
+        except DispatcherUnavailable as error:
+            log.warning("order.answer_delayed", order_id=self._order_id, error=str(error))
             return
         else:
-            try:
-                await self._ports.dispatcher.answer(self.ticket, command.request_id, command.answer)
-            except RequestNotFound:
-                log.info("order.answer_stale", order_id=self._order_id)
-            except DispatcherUnavailable as error:
-                log.warning("order.answer_delayed", order_id=self._order_id, error=str(error))
-                return
-        await self._trail.try_record(
-            self._trail.event(
-                AuditType.REQUEST_RESOLVED,
-                self._order_id,
-                request_id=command.request_id,
-                answer=_in_words(command.answer),
-                by=command.by or None,
-            )
-        )
+            await self._trail.try_record(self._answered_line(command))
         await self._ports.control.done(command)
+
+    def _answered_line(self, command: AnswerGiven) -> AuditEvent:
+        return self._trail.event(
+            AuditType.REQUEST_RESOLVED,
+            self._order_id,
+            request_id=command.request_id,
+            answer=_in_words(command.answer),
+            by=command.by or None,
+        )
+
+    # ---- what the agent wants to know
 
     async def observe(self, event: RunEvent) -> None:
         """Publish an event of the run, and keep account of what waits for people."""
@@ -119,6 +172,11 @@ class PeopleDesk:
         elif isinstance(event, RequestResolved):
             self._waiting.pop(event.request_id, None)
             self._ring()
+        elif isinstance(event, RunStarted) and self.is_cancelled:
+            # The wish came while the message was on its way: what was stopped then was nothing.
+            async with self._lock:
+                self.cancel_reached_agent = anyio.Event()
+                await self._stop_run()
 
     def _asked_line(self, event: PermissionRequested | QuestionAsked) -> AuditEvent:
         if isinstance(event, PermissionRequested):
@@ -138,22 +196,22 @@ class PeopleDesk:
 
     async def ask(self, event: QuestionAsked) -> Answer:
         """Ask a question of Hermes' own and wait for the answer, or for the time to run out."""
-        self._own_requests.add(event.request_id)
-        await self.observe(event)
-        _, deadline = self._waiting[event.request_id]
-        while event.request_id not in self.own_answers and not self.is_cancelled:
+        deadline = self._deadline()
+        if event.request_id not in self._own_answers:
+            await self.observe(event)
+        while event.request_id not in self._own_answers and not self.is_cancelled:
             if self._ports.clock.monotonic() >= deadline:
                 await self.observe(RequestResolved(request_id=event.request_id, how="rejected"))
                 break
             await self._sleep_until_rung()
-        return self.own_answers.get(event.request_id, QuestionRejected())
+        return self._own_answers.get(event.request_id, QuestionRejected())
 
     async def watch(self) -> None:
         """Reject what has waited too long, until cancelled."""
         while True:
             now = self._ports.clock.monotonic()
             for event, deadline in list(self._waiting.values()):
-                if deadline <= now and event.request_id not in self._own_requests:
+                if deadline <= now and not event.request_id.startswith(OWN_REQUEST):
                     await self._reject(event)
             await self._sleep_until_rung()
 
@@ -170,7 +228,8 @@ class PeopleDesk:
             return
         except DispatcherUnavailable:
             # The run itself will find out; the request is put back so that it is tried again.
-            self._waiting[event.request_id] = (event, self._ports.clock.monotonic() + 5.0)
+            again = self._ports.clock.monotonic() + REJECT_AGAIN.total_seconds()
+            self._waiting[event.request_id] = (event, again)
             return
         await self._trail.try_record(
             self._trail.event(

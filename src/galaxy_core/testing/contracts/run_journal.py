@@ -67,6 +67,17 @@ class RunJournalContract(Contract):
         await journal.write_ticket(A, third)
         assert await journal.read(A) == RunRecord(tickets=(first, third))
 
+    async def test_later_attempt_outranks(self, harness: JournalHarness) -> None:
+        """The decision of a later attempt stands, whichever of the two is written first."""
+        early = make_settlement(order_id="a", text="early", ending=make_ending(attempts=1))
+        late = make_settlement(order_id="a", text="late", ending=make_ending(attempts=2))
+        journal = await harness.open()
+        await journal.write_settlement(early)
+        await journal.write_settlement(late)
+        assert (await journal.read(A)).settlement == late
+        await journal.write_settlement(early)
+        assert (await journal.read(A)).settlement == late
+
     @requires("can_be_torn")
     async def test_torn_settlement_counts_as_unwritten(self, harness: JournalHarness) -> None:
         """A half-written decision is none: the next one stands."""

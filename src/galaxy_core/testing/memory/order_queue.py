@@ -59,6 +59,7 @@ class MemoryOrderQueue(OrderQueue):
             attempt=entry.attempts,
             token=lease.token,
             claimed_at=lease.claimed_at,
+            is_redelivered=entry.attempts > 1 or entry.given_back_at > 0,
         )
 
     async def renew(self, delivery: Delivery) -> None:

@@ -27,7 +27,7 @@ class MemoryRunJournal(RunJournal):
     async def write_settlement(self, settlement: Settlement) -> None:
         async with self.faults.around("journal.write_settlement"):
             record = self.records.get(settlement.order_id, RunRecord())
-            if record.settlement is None:
+            if settlement.outranks(record.settlement):
                 self.records[settlement.order_id] = evolve(record, settlement=settlement)
 
     async def read(self, order_id: OrderId) -> RunRecord:
