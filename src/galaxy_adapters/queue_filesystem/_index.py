@@ -24,6 +24,8 @@ from galaxy_core.domain.order import Order, Priority
 
 Arrival = tuple[int, str]
 """Change time of the file in ns, then its name: the order of arrival."""
+Place = tuple[int, Arrival] | float
+"""Urgency and arrival of a lane that may give out an order; else the second of its next try."""
 
 
 @define(eq=False)
@@ -39,6 +41,8 @@ class Lane:
     """Whether another worker holds one."""
     version: int = 0
     """Places in heaps that were taken with an older version do not count."""
+    place: Place | None = None
+    """Where it stands in a heap now."""
 
     def head(self) -> Entry | None:
         """The first order; drops those that left."""
@@ -313,24 +317,22 @@ class Index:
 
     def _rank(self, lane: Lane) -> None:
         """Give the lane its place anew, after anything about it changed."""
-        lane.version += 1
         head = lane.head()
-        if head is None:
-            if not lane.held and not lane.is_busy and not lane.waiting:
-                self._drop_if_unused(lane)
-            return
-        if lane.held or lane.is_busy:
-            return
-        if head.retry_at is not None:
-            place = (head.retry_at, lane.version, next(self._tie), lane)
-            heapq.heappush(self._delayed, place)
-            return
-        self._make_ready(lane, head)
+        place = None if lane.held or lane.is_busy or head is None else _place_of(lane, head)
+        # One that comes in behind others changes nothing: were it to leave an outdated place
+        # behind all the same, later claims would have to clear away as many as there are orders.
+        if place != lane.place:
+            lane.version += 1
+            self._put(lane, place)
+        if head is None and not lane.held and not lane.is_busy:
+            self._drop_if_unused(lane)
 
-    def _make_ready(self, lane: Lane, head: Entry) -> None:
-        highest = max(p for p in Priority if lane.by_priority[p])
-        place = (-highest, head.arrival, lane.version, next(self._tie), lane)
-        heapq.heappush(self._ready, place)
+    def _put(self, lane: Lane, place: Place | None) -> None:
+        lane.place = place
+        if isinstance(place, tuple):
+            heapq.heappush(self._ready, (*place, lane.version, next(self._tie), lane))
+        elif place is not None:
+            heapq.heappush(self._delayed, (place, lane.version, next(self._tie), lane))
 
     def _drop_if_unused(self, lane: Lane) -> None:
         """Forget an empty lane, so that old conversations cost nothing."""
@@ -352,7 +354,7 @@ class Index:
                 head = lane.head()
                 if head is not None:
                     head.retry_at = None
-                    self._make_ready(lane, head)
+                    self._put(lane, _place_of(lane, head))
 
     def _give_id(self, entry: Entry) -> None:
         """Find the id under which the order is known while it waits.
@@ -374,3 +376,10 @@ class Index:
             self._next_number[entry.wanted_id] = number
             entry.order_id = candidate
         self._by_id[entry.order_id] = entry
+
+
+def _place_of(lane: Lane, head: Entry) -> Place:
+    if head.retry_at is not None:
+        return head.retry_at
+    highest = max(p for p in Priority if lane.by_priority[p])
+    return (-highest, head.arrival)
