@@ -23,6 +23,8 @@ from galaxy_core.testing.contracts import QueueHarness
 from galaxy_core.testing.memory import ManualClock, MemoryIncidentSink
 from galaxy_core.wire.layout import Layout
 
+_NOTICE_SECONDS = 2.0
+
 
 class FilesQueueHarness(QueueHarness):
     """Each queue is opened and closed by a task of its own, as it is by a process."""
@@ -68,6 +70,11 @@ class FilesQueueHarness(QueueHarness):
         # What the kernel does at a death: the lock is released, the lock file stays.
         queue._life.abandon()
         self._hosts.pop(queue).cancel()
+        # The survivors give its orders back in threads, which a manual clock does not wait for:
+        # time that passes meanwhile would be taken for their own silence.
+        with anyio.move_on_after(_NOTICE_SECONDS):
+            while self._hosts and self._is_healing(queue):  # noqa: ASYNC110 - no such event
+                await anyio.sleep(0.001)
 
     async def freeze(self, queue: OrderQueue) -> None:
         """Nothing: it is a worker that makes no call, and time passes for the others."""
@@ -78,6 +85,11 @@ class FilesQueueHarness(QueueHarness):
     async def restart(self) -> None:
         for queue in list(self._hosts):
             await self.kill(queue)
+
+    def _is_healing(self, dead: FilesystemOrderQueue) -> bool:
+        """Whether something is still held by the dead worker, or is just being given back."""
+        is_held = any(ball.worker == dead.worker for ball in dead._holding.survey()[0])
+        return is_held or any(queue._keeper.is_healing for queue in self._hosts)
 
     def _control(self) -> Control:
         return FilesystemControl(self.layout, self.clock, self.incidents)

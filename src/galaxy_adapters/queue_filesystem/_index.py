@@ -221,9 +221,11 @@ class Index:
 
     # ---- wishes and ends
 
-    def set_cancelled(self, cancelled: dict[OrderId, datetime]) -> None:
-        """Orders that people want cancelled, and since when."""
+    def set_cancelled(self, cancelled: dict[OrderId, datetime]) -> bool:
+        """Orders that people want cancelled, and since when; whether that is news."""
+        is_news = cancelled != self._cancelled
         self._cancelled = cancelled
+        return is_news
 
     def wish(self, order_id: OrderId) -> datetime | None:
         """When somebody wanted the order cancelled; None when nobody did."""

@@ -73,6 +73,7 @@ class Keeper:
     _archive: Path = field(init=False)
     _workers: Path = field(init=False)
     _healing: anyio.Lock = field(factory=anyio.Lock, init=False)
+    _asking: anyio.Lock = field(factory=anyio.Lock, init=False)
     _own_lanes: Counter[str] = field(factory=Counter, init=False)
     """Lanes that we made, whose notice has not come yet."""
     _next_heal: float = field(default=0.0, init=False)
@@ -96,6 +97,8 @@ class Keeper:
         # A dying process closes its lock file, which was open for writing.
         self._watch.add(self._workers, ChangeKind.WRITTEN | ChangeKind.GONE)
         if self.control is not None:
+            # While a folder is missing, a watch has to look for it at every turn.
+            await anyio.to_thread.run_sync(make_durable_folder, self.paths.layout.control)
             self._watch.add(self.paths.layout.control, ANY_CHANGE)
         await self.rescan()
         await anyio.to_thread.run_sync(self.intake.aside.retell)
@@ -143,6 +146,11 @@ class Keeper:
                 continue
             await wait_or_sleep(wish.wait, self.clock, self._until_due())
 
+    @property
+    def is_healing(self) -> bool:
+        """Whether orders are being given back at this moment."""
+        return self._healing.statistics().locked
+
     # ---- what a claim does first
 
     async def catch_up(self) -> bool:
@@ -153,9 +161,9 @@ class Keeper:
         is_news = False
         for change in self._watch.take():
             is_news |= self._take_in(change)
-        if self._is_control_stale:
-            await self._ask_control()
-            is_news = True
+        if self._is_control_stale or self._asking.statistics().locked:
+            async with self._asking:
+                is_news |= await self._ask_control()
         if is_news:
             self.changed.notify()
             if self.intake.is_unsettled:
@@ -166,6 +174,7 @@ class Keeper:
         """Heal, look at the whole folder, settle: each when its time has come."""
         if self.clock.monotonic() >= self._next_rescan:
             await self.rescan()
+            await self.catch_up()
         await self.heal_if_due()
         left = self.intake.until_settled()
         if left is not None and left <= timedelta(milliseconds=50):
@@ -212,7 +221,7 @@ class Keeper:
 
         Waits for one who does so already.  Raises `StorageUnavailable`.
         """
-        if self._healing.statistics().locked or self.clock.monotonic() >= self._next_heal:
+        if self.is_healing or self.clock.monotonic() >= self._next_heal:
             async with self._healing:
                 if self.clock.monotonic() >= self._next_heal:
                     await self._heal()
@@ -302,9 +311,10 @@ class Keeper:
         self.observe_soon()
         return False
 
-    async def _ask_control(self) -> None:
-        if self.control is None:
-            return
+    async def _ask_control(self) -> bool:
+        """Hear which orders people want cancelled; False when nothing has changed."""
+        if self.control is None or not self._is_control_stale:
+            return False
         self._is_control_stale = False
         try:
             commands = await self.control.pending()
@@ -312,8 +322,7 @@ class Keeper:
             self._is_control_stale = True
             raise
         wishes = (c for c in commands if isinstance(c, CancelRequested))
-        self.index.set_cancelled({wish.order_id: wish.at for wish in wishes})
-        self.changed.notify()
+        return self.index.set_cancelled({wish.order_id: wish.at for wish in wishes})
 
     def _until_due(self) -> timedelta:
         now = self.clock.monotonic()

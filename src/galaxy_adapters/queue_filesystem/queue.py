@@ -368,6 +368,7 @@ class FilesystemOrderQueue(OrderQueue):
             attempt=held.attempt,
             token=held.token,
             claimed_at=self._clock.now(),
+            is_redelivered=held.note is not None,
         )
 
     def _beat(self) -> None:
