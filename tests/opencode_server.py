@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import anyio
@@ -37,6 +37,7 @@ class Site:
     binary: Path
     environment: Mapping[str, str]
     model_url: str
+    defaults: OpencodeDefaults | None = None
     count: Callable[[str], int] | None = None
     """How often the model was given a prompt; None asks the fake server itself."""
 
@@ -51,13 +52,9 @@ class Site:
             )
         )
 
-    def dispatcher(
-        self, server: OwnServer | None = None, defaults: OpencodeDefaults | None = None
-    ) -> OpencodeServerDispatcher:
+    def dispatcher(self, server: OwnServer) -> OpencodeServerDispatcher:
         """Make a dispatcher, as a Hermes that starts would."""
-        return OpencodeServerDispatcher(
-            server or self.server(), clock=SystemClock(), defaults=defaults
-        )
+        return OpencodeServerDispatcher(server, clock=SystemClock(), defaults=self.defaults)
 
     def project(self, folder: Path, permission: Mapping[str, JSON] | None = None) -> Path:
         """Make a project folder."""
@@ -116,6 +113,11 @@ class ServerHarness(DispatcherHarness):
             await ready(dispatcher)
             task_status.started(dispatcher)
             await anyio.sleep_forever()
+
+    @staticmethod
+    def now() -> datetime:
+        """The time of day."""
+        return SystemClock().now()
 
     async def count(self, prompt: str) -> int:
         """Ask the model, or the fake that plays it."""

@@ -63,6 +63,9 @@ def _title(state: Json) -> str:
         for name in _TELLING_INPUTS:
             if isinstance(given.get(name), str) and given[name].strip():
                 return _one_line(given[name])
+        asked = given.get("questions")
+        if isinstance(asked, list) and asked and isinstance(asked[0], dict):
+            return _one_line(str(asked[0].get("question") or ""))
     return _one_line(str(state.get("title") or ""))
 
 

@@ -21,6 +21,7 @@ from galaxy_core.domain.errors import DispatcherUnavailable, GalaxyError
 
 _log = structlog.get_logger(__name__)
 
+_MOST_SIGHTINGS = 10_000
 _LONGEST_QUEUE = 20_000
 """Events a listener may be behind; a fast model writes some hundred a second."""
 
@@ -148,8 +149,11 @@ class EventHub:
 
     def remember(self, session: str, sighting: Sighting) -> None:
         """Take note that a session is there; saves asking for as long as the stream holds."""
-        if self._down_since is None:
-            self._sightings[session] = sighting
+        if self._down_since is not None:
+            return
+        if len(self._sightings) >= _MOST_SIGHTINGS:
+            self._sightings.clear()
+        self._sightings[session] = sighting
 
     def sighting(self, session: str) -> Sighting | None:
         """What is known of a session without asking."""

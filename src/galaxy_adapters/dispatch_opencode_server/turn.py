@@ -266,7 +266,9 @@ class Turn:
     def _error(self, event: BusEvent) -> Iterator[RunEvent]:
         error = event.properties.get("error")
         if event.session == self.session and self.error is None and isinstance(error, dict):
-            self.error = error
+            # An abort before our own work has begun was that of the turn before.
+            is_ours = self.has_been_busy or error.get("name") != "MessageAbortedError"
+            self.error = error if is_ours else None
         yield from ()
 
     def _asked_permission(self, event: BusEvent) -> Iterator[RunEvent]:

@@ -165,6 +165,17 @@ def test_first_error_is_kept() -> None:
     assert turn.error == errors[1]
 
 
+def test_abort_of_the_turn_before_is_not_ours() -> None:
+    """Its error may arrive when the next message is already being sent."""
+    aborted = event("session.error", error={"name": "MessageAbortedError"})
+    turn = Turn(session=ROOT, message_id=OURS)
+    told(turn, aborted)
+    assert turn.error is None
+    late = begun()
+    told(late, aborted)
+    assert late.error == {"name": "MessageAbortedError"}
+
+
 def test_sub_agents_count_as_the_orders() -> None:
     """Their tools, requests and costs are told; their words and steps are their parent's matter."""
     turn = begun()
