@@ -104,19 +104,19 @@ class Healer:
     def _return(self, ball: Ball, reason: str) -> str | None:
         path = self.paths.ball(ball)
         found = read_order(path, ball.name, max_bytes=self.max_file_bytes)
-        if isinstance(found, Unfit):
+        if isinstance(found, Unfit) and found.fault is not Fault.UNREADABLE:
             if found.fault is not Fault.GONE:
                 self.holding.hide(ball)
                 self.aside.put(path, ball.name, found.reason)
             self.holding.free_lane(ball.lane)
             return None
-        if reason:
+        if reason and isinstance(found, Found):
             self._count(ball, found, reason)
         try:
             name = self.holding.give_back(ball)
         except OrderGone:  # we were frozen, and taken over in turn
             return None
-        if name != ball.name:
+        if name != ball.name and isinstance(found, Found):
             self._rename_note(ball.name, name, found)
         if reason:
             self.incidents.report(
@@ -124,7 +124,7 @@ class Healer:
                     kind="order_taken_over",
                     message=f"Order file {ball.name} waits again. {reason}",
                     key=f"taken-over:{ball.file_name}",
-                    order_id=found.order.id,
+                    order_id=found.order.id if isinstance(found, Found) else None,
                 )
             )
         return name

@@ -168,7 +168,7 @@ class Index:
         entry: Entry,
         *,
         until: float,
-        given_back_at: datetime,
+        given_back_at: datetime | None,
         known_wish: datetime | None,
     ) -> None:
         """Give the order out no sooner; later ones of its lane wait behind it.

@@ -120,7 +120,7 @@ class Keeper:
             try:
                 is_news = await self.catch_up()
             except OSError as error:
-                self._tell(error)
+                self.tell(error)
                 await self.clock.sleep(_AFTER_FAILURE)
                 continue
             if not is_news:
@@ -141,7 +141,7 @@ class Keeper:
                     continue
                 self._failure = None
             except OSError as error:
-                self._tell(error)
+                self.tell(error)
                 await self.clock.sleep(_AFTER_FAILURE)
                 continue
             await wait_or_sleep(wish.wait, self.clock, self._until_due())
@@ -249,7 +249,7 @@ class Keeper:
                 self.changed.notify()
         except OSError as error:
             # One order that cannot be given back now must not keep the others from work.
-            self._tell(error)
+            self.tell(error)
             self._next_heal = self.clock.monotonic() + _AFTER_FAILURE.total_seconds()
 
     async def _restore_folders(self) -> None:
@@ -330,7 +330,7 @@ class Keeper:
         settled = self.intake.until_settled()
         return nap if settled is None else min(nap, max(settled, timedelta(milliseconds=50)))
 
-    def _tell(self, error: OSError) -> None:
+    def tell(self, error: OSError) -> None:
         """Report trouble with the folder, once until it is over."""
         told = error if isinstance(error, StorageUnavailable) else None
         if told is None:

@@ -104,7 +104,7 @@ class Desk:
             if held.note is not None:
                 drop_note(self.paths, ball.name)
 
-    def give_back(self, held: Held, note: Note | None) -> str:
+    def give_back(self, held: Held, note: Note) -> str:
         """Let the order wait again, with what there is to remember; its file's name.
 
         Raises `LeaseLost`.
@@ -112,10 +112,7 @@ class Desk:
         ball = held.ball
         with storage_errors("give back an order in", self.paths.orders):
             self.check(held)
-            if note is not None:
-                write_note(self.paths, ball.name, note)
-            elif held.note is not None:
-                drop_note(self.paths, ball.name)
+            write_note(self.paths, ball.name, note)
             try:
                 return self.holding.give_back(ball, is_shown=held.is_shown)
             except OrderGone:

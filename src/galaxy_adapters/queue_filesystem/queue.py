@@ -7,6 +7,7 @@ any point leaves files from which any worker (or the next start) brings the orde
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
@@ -24,20 +25,20 @@ from galaxy_adapters._files import (
     make_durable_folder,
     refuse_network_folder,
     storage_errors,
-    sync_directory,
 )
 from galaxy_adapters.queue_filesystem._accept import Acceptance
 from galaxy_adapters.queue_filesystem._archive import Archive
 from galaxy_adapters.queue_filesystem._aside import Aside
+from galaxy_adapters.queue_filesystem._claiming import Claimer
 from galaxy_adapters.queue_filesystem._healing import Healer
-from galaxy_adapters.queue_filesystem._holding import Holding, LaneBusy, OrderGone
-from galaxy_adapters.queue_filesystem._identity import Identity, Repeat
-from galaxy_adapters.queue_filesystem._index import Entry, Index, Lane
+from galaxy_adapters.queue_filesystem._holding import Holding
+from galaxy_adapters.queue_filesystem._identity import Identity
+from galaxy_adapters.queue_filesystem._index import Index
 from galaxy_adapters.queue_filesystem._intake import Intake
 from galaxy_adapters.queue_filesystem._keeper import Keeper
 from galaxy_adapters.queue_filesystem._lease import Desk, Held, lease_lost, note_of
 from galaxy_adapters.queue_filesystem._paths import Ball, QueuePaths
-from galaxy_adapters.queue_filesystem._reader import MAX_FILE_BYTES, Unfit
+from galaxy_adapters.queue_filesystem._reader import MAX_FILE_BYTES
 from galaxy_adapters.queue_filesystem._signal import wait_or_sleep
 from galaxy_adapters.queue_filesystem._times import QueueTimes
 from galaxy_adapters.queue_filesystem._workers import Observer, WorkerLife
@@ -123,8 +124,18 @@ class FilesystemOrderQueue(OrderQueue):
             self._ours,
             is_polling,
         )
+        self._claimer = Claimer(
+            paths,
+            self._index,
+            self._intake,
+            self._holding,
+            self._identity,
+            self._desk,
+            self._keeper,
+            clock,
+            self._beat,
+        )
         self._held: dict[str, Held] = {}
-        self._taking: set[Ball] = set()
         self._settled: OrderedDict[str, None] = OrderedDict()
         self._last_beat = 0.0
         self._beat_every = times.lease.total_seconds() / 10
@@ -182,7 +193,7 @@ class FilesystemOrderQueue(OrderQueue):
         self._healer.sweep()
 
     def _ours(self) -> frozenset[Ball]:
-        return frozenset((*(held.ball for held in self._held.values()), *self._taking))
+        return frozenset((*(held.ball for held in self._held.values()), *self._claimer.taking))
 
     def _require_life(self) -> None:
         if not self._is_open:
@@ -214,16 +225,28 @@ class FilesystemOrderQueue(OrderQueue):
             await self._keeper.heal_if_due()
             if only is not None:
                 return await self._claim_only(only)
-            delivery = await self._claim_next()
-            if delivery is None:
+            held = await self._claimer.next()
+            if held is None:
                 # Whatever could still be found is looked for before saying that there is none.
                 await self._keeper.do_what_is_due()
-                while delivery is None and self._intake.is_loading:
-                    self._intake.load()
-                    await checkpoint()
-                    delivery = await self._claim_next()
-                delivery = delivery or await self._claim_next()
+                held = await self._claimer.next()
+            while held is None and self._intake.is_loading:
+                self._intake.load()
+                await checkpoint()
+                held = await self._claimer.next()
+            return self._take_up(held)
+
+    async def _claim_only(self, order_id: OrderId) -> Delivery | None:
+        """Take a certain order; it may have to be found first."""
+        while self._index.find(order_id) is None and self._intake.is_loading:
+            self._intake.load()
+            await checkpoint()
+        delivery = self._take_up(await self._claimer.only(order_id))
+        if delivery is None or delivery.order.id == order_id:
             return delivery
+        # Another order has taken the id since: this one goes by a number.
+        await self.nack(delivery, is_counted=False)
+        return None
 
     async def renew(self, delivery: Delivery) -> None:
         await checkpoint()
@@ -267,12 +290,10 @@ class FilesystemOrderQueue(OrderQueue):
             attempts = held.attempt if is_counted else held.attempt - 1
             now = self._clock.now()
             note = note_of(held, attempts=attempts, now=now, delay=delay, reason=reason)
-            is_noted = attempts > 0 or delay > timedelta(0)
             until = self._clock.monotonic() + max(delay, timedelta(0)).total_seconds()
-            name = await self._settle(
-                held, lambda: self._desk.give_back(held, note if is_noted else None)
-            )
-            self._intake.notice(name)
+            name = await self._settle(held, lambda: self._desk.give_back(held, note))
+            with contextlib.suppress(OSError):  # it was given back; the next rescan reads it
+                self._intake.notice(name)
             entry = self._index.get(name)
             if entry is not None:
                 # Our own clock counts, not the note's time of day.
@@ -306,70 +327,7 @@ class FilesystemOrderQueue(OrderQueue):
                 nap = left if nap is None else min(nap, left)
             await wait_or_sleep(changed.wait, self._clock, nap)
 
-    # ---- claiming
-
-    async def _claim_next(self) -> Delivery | None:
-        while True:
-            entry = self._index.next(self._clock.monotonic(), self._clock.now())
-            if entry is None:
-                return None
-            is_wanted_ended = entry is self._index.next_cancelled(self._clock.monotonic())
-            delivery = await self._take(entry, beside=is_wanted_ended)
-            if delivery is not None:
-                return delivery
-
-    async def _claim_only(self, order_id: OrderId) -> Delivery | None:
-        """Take a certain order; it may have to be found first."""
-        while self._index.find(order_id) is None and self._intake.is_loading:
-            self._intake.load()
-            await checkpoint()
-        for _ in range(3):  # it may be replaced between the look and the claim
-            entry = self._index.find(order_id)
-            if entry is None:
-                return None
-            delivery = await self._take(entry, beside=True)
-            if delivery is not None:
-                return delivery
-        return None
-
-    async def _take(self, entry: Entry, *, beside: bool) -> Delivery | None:
-        """Try to make the order ours; None when it is another's, or none at all.
-
-        With `beside`, also while another order of its conversation is held.
-        """
-        self._beat()
-        try:
-            ball = self._open(entry, beside=beside)
-        except OrderGone:
-            self._intake.look(entry.name)
-            return None
-        except LaneBusy:
-            self._index.mark_busy(entry.lane.key)
-            self._keeper.observe_soon()
-            return None
-        self._keeper.expect_lane(ball.lane)
-        lane = self._index.hold(entry)
-        self._taking.add(ball)
-        try:
-            held = await self._examine(entry, ball, lane, beside=beside)
-        except BaseException:
-            # The ball has our name and nobody's hand on it: the next healing gives it back.
-            self._index.let_go(lane)
-            self._keeper.heal_soon()
-            raise
-        finally:
-            self._taking.discard(ball)
-        if held is None:
-            self._index.let_go(lane)
-            return None
-        self._held[ball.token] = held
-        return Delivery(
-            order=held.order,
-            attempt=held.attempt,
-            token=held.token,
-            claimed_at=self._clock.now(),
-            is_redelivered=held.note is not None,
-        )
+    # ---- what we hold
 
     def _beat(self) -> None:
         """Show that we live, unless we have done so just now: a claim is watched from its start."""
@@ -378,62 +336,18 @@ class FilesystemOrderQueue(OrderQueue):
             self._life.beat()
             self._last_beat = now
 
-    def _open(self, entry: Entry, *, beside: bool) -> Ball:
-        if not (beside and (entry.lane.held or entry.lane.is_busy)):
-            try:
-                return self._holding.take(entry.name, entry.lane.key)
-            except LaneBusy:
-                if not beside:
-                    raise
-        return self._holding.take(entry.name, None)
-
-    async def _examine(self, entry: Entry, ball: Ball, lane: Lane, *, beside: bool) -> Held | None:
-        """Look at what was taken, now that nobody else can touch it; None when it is let go."""
-        is_shown = self._holding.show(ball)
-        found = self._desk.inspect(ball)
-        if isinstance(found, Unfit):
-            await anyio.to_thread.run_sync(self._desk.set_aside, ball, found.reason)
+    def _take_up(self, held: Held | None) -> Delivery | None:
+        """Remember what was claimed, under its token."""
+        if held is None:
             return None
-        note = self._desk.note_for(ball.name, found)
-        now = self._clock.now()
-        is_early = (
-            note is not None
-            and not beside
-            and entry.given_back_at != note.given_back_at
-            and note.remaining(now) > timedelta(0)
+        self._held[held.ball.token] = held
+        return Delivery(
+            order=held.order,
+            attempt=held.attempt,
+            token=held.token,
+            claimed_at=self._clock.now(),
+            is_redelivered=held.note is not None,
         )
-        if entry.stamp != found.stamp or is_early:
-            # It is not what the index took it for: back, and into the index anew.
-            self._intake.look(self._holding.give_back(ball))
-            return None
-        wanted = OrderId(note.order_id) if note is not None and note.order_id else found.order.id
-        answer = self._identity.settle(
-            ball.name,
-            found,
-            wanted,
-            is_elsewhere=lambda name: self._is_elsewhere(name, ball),
-            is_rival=lambda order_id: self._is_rival(order_id, entry),
-        )
-        if isinstance(answer, Repeat):
-            await anyio.to_thread.run_sync(self._desk.drop_repeat, ball, answer)
-            return None
-        if answer != wanted:  # a numbered id must be the same again after a power cut
-            await anyio.to_thread.run_sync(sync_directory, Path(self._paths.ids))
-        attempt = 1 + (note.attempts if note is not None else 0)
-        order = found.order if found.order.id == answer else evolve(found.order, id=answer)
-        return Held(ball, lane, order, found, attempt, note, is_shown)
-
-    def _is_elsewhere(self, name: str, ball: Ball) -> bool:
-        """Whether a file of that name waits, or is held under another token than `ball`'s."""
-        if any(b.name == name and b != ball for b in self._holding.survey()[0]):
-            return True
-        return name != ball.name and self._intake.look(name) is not None
-
-    def _is_rival(self, order_id: OrderId, entry: Entry) -> bool:
-        other = self._index.find(order_id)
-        return other is not None and other is not entry
-
-    # ---- settling
 
     def _find(self, delivery: Delivery) -> Held:
         held = self._held.get(delivery.token)
