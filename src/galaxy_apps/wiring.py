@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from attrs import define, evolve, field
 
+from galaxy_apps.late import IncidentRelay, LaterControl
 from galaxy_apps.settings import DispatcherKind, Machine, NetworkFolder, Settings, environment
+from galaxy_core.domain.errors import DispatcherUnavailable
 from galaxy_core.domain.ids import ConversationKey
-from galaxy_core.domain.incident import Incident
-from galaxy_core.ports.incident_sink import IncidentSink
 from galaxy_core.wire.layout import Layout
 
 if TYPE_CHECKING:
@@ -37,37 +37,12 @@ if TYPE_CHECKING:
 MEGABYTE = 1_000_000
 
 
-@define
-class IncidentRelay(IncidentSink):
-    """Takes incidents before there is anybody to tell, and hands them on from then on.
-
-    Adapters are made before the service that records their incidents.
-    """
-
-    _waiting: list[Incident] = field(factory=list, init=False)
-    _target: IncidentSink | None = field(default=None, init=False)
-
-    def report(self, incident: Incident) -> None:
-        """Port `IncidentSink`."""
-        if self._target is None:
-            self._waiting.append(incident)
-        else:
-            self._target.report(incident)
-
-    def hand_on_to(self, target: IncidentSink) -> None:
-        """From now on `target` hears everything, what has waited first."""
-        waiting, self._waiting, self._target = self._waiting, [], target
-        for incident in waiting:
-            target.report(incident)
-
-
 @runtime_checkable
 class EndsItsServer(Protocol):
     """A dispatcher that may have started a server of its own."""
 
     def end_server_with_us(self) -> None:
         """Do not leave it behind."""
-        ...
 
 
 @define
@@ -117,7 +92,7 @@ class Place:
             self.layout,
             machine=self.machine.name,
             clock=self.clock(),
-            control=self.control(),
+            control=LaterControl(self.control),
         )
 
     def responses(self) -> ResponseStore:
@@ -288,6 +263,8 @@ async def build_hermes(place: Place, *, is_service: bool = True) -> AsyncIterato
 
     async with AsyncExitStack() as stack:
         dispatcher = await stack.enter_async_context(place.dispatcher(is_service=is_service))
+        if place.settings.opencode.url is not None:
+            await _require_answer(dispatcher)
         queue = await stack.enter_async_context(place.queue())
         ports = HermesPorts(
             queue=queue,
@@ -309,6 +286,13 @@ async def build_hermes(place: Place, *, is_service: bool = True) -> AsyncIterato
         # A run that was given back goes on while Hermes restarts; an idle server is not left.
         if not hermes.has_left_runs and isinstance(dispatcher, EndsItsServer):
             dispatcher.end_server_with_us()
+
+
+async def _require_answer(dispatcher: Dispatcher) -> None:
+    """A server of somebody else's must be there at the start: a wrong address is seen then."""
+    health = await dispatcher.check()
+    if not health.is_ready:
+        raise DispatcherUnavailable(health.problem or "The agent does not answer.")
 
 
 @asynccontextmanager

@@ -450,6 +450,6 @@ def test_help_imports_nothing_heavy(project: Path) -> None:
 def test_reading_commands_import_no_services(project: Path, words: tuple[str, ...]) -> None:
     """Looking at orders needs neither HTTP nor a log nor the agents' adapters."""
     modules = modules_of(project, *words)
-    assert not modules & {"httpx", "psutil", "structlog", "tenacity", "rich", "difflib"}
+    assert not modules & {"cattrs", "httpx", "psutil", "structlog", "tenacity", "rich", "difflib"}
     assert not [name for name in modules if name.startswith("galaxy_core.services")]
     assert not [name for name in modules if "dispatch" in name]

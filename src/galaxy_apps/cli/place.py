@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,6 +35,9 @@ def open_place(config: Path | None, machine: str | None) -> Place:
 
 def run(work: Callable[[], Awaitable[T]]) -> T:
     """Run a command's asynchronous part; a lone expected error comes out without a group."""
+    if not gc.isenabled():  # see `main`: from here on a command may run for long
+        gc.freeze()
+        gc.enable()
     try:
         return anyio.run(work)
     except BaseExceptionGroup as group:
