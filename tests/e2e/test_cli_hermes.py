@@ -88,11 +88,12 @@ def ended(folder: Path, name: str) -> dict[str, Any]:
     return found
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for something another process does."""
+def wait_until_it_runs(folder: Path, hermes: subprocess.Popen[str]) -> None:
+    """Wait until Hermes has handed an order to the agent."""
     end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, f"it never came to pass: {what}"
+    while "order_execution_started" not in trail(folder):
+        assert time.monotonic() < end, "no order was begun"
+        assert hermes.poll() is None, hermes.communicate()[1]
         time.sleep(0.05)
 
 
@@ -188,7 +189,7 @@ def test_a_running_order_may_finish(project: Path, start: Started) -> None:
     """After TERM nothing new is begun, and what runs is answered within the budget."""
     drop(project, "one", "SLEEP 2\nSAY done")
     hermes = start()
-    until(lambda: "order_execution_started" in trail(project), "the order runs")
+    wait_until_it_runs(project, hermes)
     hermes.send_signal(signal.SIGTERM)
     drop(project, "two", "Say hello")
     assert hermes.wait(PATIENCE_S) == ExitCode.OK
@@ -204,7 +205,7 @@ def test_what_does_not_finish_is_given_back(
     configure(project, drain_timeout=600 if is_impatient else 0.2)
     drop(project, "one", "SLEEP 600")
     hermes = start()
-    until(lambda: "order_execution_started" in trail(project), "the order runs")
+    wait_until_it_runs(project, hermes)
     hermes.send_signal(signal.SIGINT)
     if is_impatient:
         time.sleep(0.5)  # two signals at once are one to the kernel
@@ -218,8 +219,8 @@ def test_what_does_not_finish_is_given_back(
 def test_a_running_order_can_be_cancelled(project: Path, start: Started) -> None:
     """The command asks, Hermes stops the agent, and with --wait the command sees the end."""
     drop(project, "one", "SLEEP 600")
-    start()
-    until(lambda: "order_execution_started" in trail(project), "the order runs")
+    hermes = start()
+    wait_until_it_runs(project, hermes)
     done = subprocess.run(
         [*GALAXY, "order", "cancel", "one", "--wait", "--timeout", "50", "--json"],
         cwd=project,
