@@ -214,6 +214,32 @@ def test_a_running_order_is_cancelled_from_the_terminal(make_machine: MakeMachin
     )
 
 
+def test_a_permission_is_given_from_the_terminal(make_machine: MakeMachine) -> None:
+    """The agent asks, `galaxy order answer` shows the request and gives the answer."""
+    machine = make_machine(permission={"bash": "ask"})
+    machine.start()
+    machine.drop("asks", "CALL bash: echo allowed > allowed.txt\nSAY thank you")
+
+    def waiting() -> list[JSON]:
+        shown = machine.galaxy("order", "answer", "asks", "--json")
+        found = json.loads(shown.stdout)["waiting"] if shown.returncode == 0 else []
+        assert isinstance(found, list)
+        return found
+
+    eventually(lambda: bool(waiting()), "the request is shown")
+    wrong = machine.galaxy("order", "answer", "asks", "perhaps")
+    assert wrong.returncode == 2
+    assert "once" in wrong.stderr
+    answered = machine.galaxy("order", "answer", "asks", "once")
+    assert answered.returncode == 0, answered.stderr
+    machine.wait_for_end("asks")
+    assert "thank you" in machine.response("asks")
+    assert (machine.project / "allowed.txt").exists()
+    kinds = [line["event_type"] for line in machine.trail("asks")]
+    assert kinds.count("permission_requested") == 1
+    assert kinds.count("request_resolved") == 1
+
+
 def test_a_stop_leaves_an_idle_server_no_longer_than_hermes(make_machine: MakeMachine) -> None:
     """TERM with nothing to do: Hermes ends in good order, and no process is left."""
     machine = make_machine()

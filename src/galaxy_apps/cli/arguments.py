@@ -220,6 +220,24 @@ def _add_order(commands: Any) -> None:  # noqa: ANN401
     )
     _seconds(cancel, "--timeout", "With --wait: how long.")
 
+    answer = _command(
+        group, "answer", "answer:answer", "Show what an agent wants to know, or answer it."
+    )
+    _order(answer)
+    answer.add_argument(
+        "answers",
+        nargs="*",
+        metavar="ANSWER",
+        help="once, always or reject; or for each question an option, its number, or a text.",
+    )
+    answer.add_argument(
+        "--request", metavar="ID", dest="request_id", help="Which one, if several wait."
+    )
+    answer.add_argument("--message", metavar="TEXT", help="With reject: what to do instead.")
+    answer.add_argument(
+        "--reject", action="store_true", dest="is_rejected", help="Do not answer; say so."
+    )
+
     retry = _command(group, "retry", "orders:retry", "Hand an order that failed in once more.")
     _order(retry)
 
