@@ -7,6 +7,7 @@ unknown ones are left alone, so that a newer server does not break an older Gala
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -19,6 +20,7 @@ from httpx_sse import SSEError, aconnect_sse
 from galaxy_core.domain.errors import (
     DispatcherUnavailable,
     DispatchRejected,
+    PermanentError,
     SessionNotFound,
 )
 
@@ -106,7 +108,8 @@ class OpencodeClient:
             async with aconnect_sse(self._http, "GET", "/global/event", timeout=timeout) as source:
                 self._raise_for(source.response, "GET /global/event", b"")
                 yield self._decoded(source.aiter_sse())
-        except (httpx.HTTPError, SSEError, ValueError) as error:
+        except (httpx.HTTPError, SSEError, ValueError, PermanentError) as error:
+            # A refusal, too: a proxy may let everything through but this.
             raise DispatcherUnavailable(f"The event stream of opencode broke: {error!r}") from error
 
     @staticmethod
@@ -199,7 +202,7 @@ class OpencodeClient:
         query = {"limit": str(limit)} | ({"before": before} if before else {})
         path = f"{_session(session)}/message"
         response = await self._send("GET", path, query=query)
-        page = json.loads(response.content)
+        page = _decoded(response.content, f"GET {path}")
         if not isinstance(page, list):
             raise DispatcherUnavailable(f"opencode answered GET {path} with something else.")
         return page, response.headers.get("x-next-cursor")
@@ -242,12 +245,7 @@ class OpencodeClient:
         response = await self._send(method, path, body, directory=directory, timeout=timeout)
         if not response.content:
             return None
-        try:
-            return json.loads(response.content)
-        except ValueError as error:
-            raise DispatcherUnavailable(
-                f"opencode answered {method} {path} with something that is not JSON."
-            ) from error
+        return _decoded(response.content, f"{method} {path}")
 
     async def _send(
         self,
@@ -260,13 +258,17 @@ class OpencodeClient:
         timeout: float | None = _READ_SECONDS,
     ) -> httpx.Response:
         # A header must be ASCII; the server decodes the value (measured with "sub dir é").
-        headers = {"x-opencode-directory": quote(directory)} if directory else {}
+        headers = {"x-opencode-directory": quote(os.fsencode(directory))} if directory else {}
         call = f"{method} {path}"
+        if self._http.is_closed:
+            raise DispatcherUnavailable(f"The opencode at {self.endpoint.url} was replaced.")
+        if body is not None:
+            headers["content-type"] = "application/json"
         try:
             async with self._http.stream(
                 method,
                 path,
-                json=body,
+                content=_encoded(body) if body is not None else None,
                 params=query,
                 headers=headers,
                 timeout=httpx.Timeout(timeout, connect=_CONNECT_SECONDS),
@@ -310,6 +312,23 @@ class OpencodeClient:
 
 def _session(session: str) -> str:
     return f"/session/{quote(session, safe='')}"
+
+
+def _encoded(body: Json) -> bytes:
+    try:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        # Half a character, which JSON can carry and UTF-8 cannot: as JSON's own escape.
+        return json.dumps(body, separators=(",", ":")).encode()
+
+
+def _decoded(content: bytes, call: str) -> Any:  # noqa: ANN401 - JSON
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise DispatcherUnavailable(
+            f"opencode answered {call} with something that is not JSON."
+        ) from error
 
 
 def _said(content: bytes) -> str:

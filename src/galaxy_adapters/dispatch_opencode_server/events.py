@@ -22,6 +22,7 @@ from galaxy_core.domain.errors import DispatcherUnavailable, GalaxyError
 _log = structlog.get_logger(__name__)
 
 _MOST_SIGHTINGS = 10_000
+_INTRODUCTIONS = frozenset({"session.created", "session.updated"})
 _LONGEST_QUEUE = 20_000
 """Events a listener may be behind; a fast model writes some hundred a second."""
 
@@ -134,13 +135,9 @@ class EventHub:
         """End it."""
         if self._listeners.get(session) is listener:
             del self._listeners[session]
-        if not self._listeners:
             # Nobody asks for these any more; a server lives for weeks.
-            self._family.parents.clear()
-
-    def is_listened_to(self, session: str) -> bool:
-        """Whether a run follows this conversation."""
-        return session in self._listeners
+            for member in self.family(session) - {session}:
+                self._family.parents.pop(member, None)
 
     def resync(self, session: str) -> None:
         """Have the run that follows this conversation read it."""
@@ -159,9 +156,17 @@ class EventHub:
         """What is known of a session without asking."""
         return self._sightings.get(session)
 
+    def forget(self, session: str) -> None:
+        """Take note that a session is not there."""
+        self._sightings.pop(session, None)
+
     def adopt(self, child: str, parent: str) -> None:
         """Take note that one session works for another."""
         self._family.parents[child] = parent
+
+    def _introduce(self, child: str, parent: str) -> None:
+        if self._family.root(parent) in self._listeners:
+            self.adopt(child, parent)
 
     def family(self, root: str) -> frozenset[str]:
         """List a session and those that work for it."""
@@ -235,13 +240,14 @@ class EventHub:
 
     def _hand_out(self, kind: str, properties: Json) -> None:
         info = properties.get("info")
-        if kind == "session.created" and isinstance(info, dict) and info.get("parentID"):
-            self.adopt(str(info.get("id")), str(info["parentID"]))
+        # Not only when it is created: an agent can have an earlier sub-agent go on.
+        if kind in _INTRODUCTIONS and isinstance(info, dict) and info.get("parentID"):
+            self._introduce(str(info.get("id")), str(info["parentID"]))
         session = _session_of(properties)
         if session is None:
             return
         if kind == "session.deleted":
-            self._sightings.pop(session, None)
+            self.forget(session)
         listener = self._listeners.get(self._family.root(session))
         if listener is not None:
             listener.put(BusEvent(kind=kind, properties=properties, session=session))
