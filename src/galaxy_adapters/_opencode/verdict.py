@@ -26,6 +26,17 @@ class Aftermath:
 
     messages: tuple[Json, ...] = ()
     """Every message after ours, oldest first: answers, and what opencode itself threw in."""
+    is_overtaken: bool = False
+    """Whether somebody else has gone on in the session since our message was answered."""
+
+    def own(self) -> Aftermath:
+        """Leave out what came of messages that somebody else wrote after our turn was over."""
+        for place, message in enumerate(self.messages):
+            if _is_of_a_person(message):
+                before = Aftermath(messages=self.messages[:place], is_overtaken=True)
+                if before.is_finished:
+                    return before
+        return self
 
     @property
     def answers(self) -> list[Json]:
@@ -77,6 +88,14 @@ class Aftermath:
         if not (info.get("time") or {}).get("completed") or not info.get("finish"):
             return False
         return info["finish"] not in _GOES_ON or self.refused is not None
+
+
+def _is_of_a_person(message: Json) -> bool:
+    """Whether it is a prompt; opencode writes in the user's name, too, to go on (compaction)."""
+    pieces = message.get("parts") or []
+    return message["info"].get("role") == "user" and any(
+        part.get("type") == "text" and not part.get("synthetic") for part in pieces
+    )
 
 
 def judge(aftermath: Aftermath, *, bus_error: Json | None, is_cancelled: bool) -> RunEnded:

@@ -76,6 +76,8 @@ class OpencodeServerDispatcher:
         self._fresh: set[str] = set()
         """Messages that were given an id here and not sent yet."""
         self._cancelled: set[str] = set()
+        self._followed: dict[str, str] = {}
+        """The message whose run is followed here, for each session that has one."""
         self._tasks: anyio.abc.TaskGroup | None = None
         self._is_listening = False
         self._exits = AsyncExitStack()
@@ -203,6 +205,7 @@ class OpencodeServerDispatcher:
         errand = errand_of(ticket)
         if ticket.dispatcher != NAME or not errand.session.startswith(_SESSION_PREFIX):
             return Finding.UNKNOWN
+        deadline = anyio.current_time() + SETTLED.total_seconds()
         while True:
             try:
                 message = await client.message(errand.session, errand.message)
@@ -210,18 +213,27 @@ class OpencodeServerDispatcher:
             except CallNotFound:
                 return Finding.UNKNOWN
             is_young = age(message, self._clock.now()) < SETTLED
-            if finding is not Finding.BROKEN_OFF or not is_young:
+            # The message's time is the server's, whose clock may be another, or may have been set.
+            is_patient = is_young and anyio.current_time() < deadline
+            if finding is not Finding.BROKEN_OFF or not is_patient:
                 return finding
             # A message that was just accepted is there before anybody works on it.
             await anyio.sleep(_LOOK_AGAIN_SECONDS)
 
-    @staticmethod
-    async def _progress(client: OpencodeClient, errand: Errand) -> Finding:
+    async def _progress(self, client: OpencodeClient, errand: Errand) -> Finding:
         """What became of a message that is there."""
+        project = await self._catalogue.project(client, errand.directory)
         family = {errand.session, *await family_of(client, errand.session)}
-        if family & (await client.status(errand.directory)).keys():
+        is_busy = bool(family & (await client.status(errand.directory)).keys())
+        aftermath = await read_aftermath(
+            client,
+            errand.session,
+            errand.message,
+            expected=10,
+            continues_by_itself=project.continues_by_itself,
+        )
+        if is_busy and not aftermath.is_overtaken:
             return Finding.RUNNING
-        aftermath = await read_aftermath(client, errand.session, errand.message, expected=10)
         return Finding.FINISHED if aftermath.is_finished else Finding.BROKEN_OFF
 
     # ---- running
@@ -251,6 +263,7 @@ class OpencodeServerDispatcher:
             now=self._clock.now,
             is_cancelled=lambda: ticket.message_id in self._cancelled,
         )
+        self._followed[errand.session] = errand.message
         try:
             async with aclosing(run.events()) as events:
                 async for event in events:
@@ -260,6 +273,8 @@ class OpencodeServerDispatcher:
                     yield event
         finally:
             self._cancelled.discard(ticket.message_id)
+            if self._followed.get(errand.session) == errand.message:
+                del self._followed[errand.session]
 
     async def answer(self, ticket: Ticket, request_id: RequestId, answer: Answer) -> None:
         client = await self._client()
@@ -280,8 +295,13 @@ class OpencodeServerDispatcher:
 
     async def cancel(self, ticket: Ticket) -> None:
         errand = errand_of(ticket)
-        if self._hub.is_listened_to(errand.session):
-            self._cancelled.add(ticket.message_id)
+        followed = self._followed.get(errand.session)
+        if followed is not None and followed != errand.message:
+            # Its order is over, and the session belongs to the next one: to stop the session would
+            # be to stop that.
+            return
+        if followed is not None:
+            self._cancelled.add(errand.message)
         client = await self._client()
         await stop_session(client, errand.directory, errand.session)
         # The run may have missed the end, or there was nothing to be ended yet.

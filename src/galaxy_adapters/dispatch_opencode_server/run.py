@@ -66,6 +66,9 @@ class Run:
     _watch: Watch = field(init=False)
     _young_until: float = field(init=False, default=0.0)
     """Until when the message may be there with nobody at work on it yet."""
+    _is_on_its_way: bool = field(init=False, default=False)
+    """Whether a command was sent whose call has not returned: its own shell lines run before its
+    message is there."""
     _is_doubtful: bool = field(init=False, default=False)
     _is_over: bool = field(init=False, default=False)
     _stopped_because: str | None = field(init=False, default=None)
@@ -103,10 +106,11 @@ class Run:
     async def _send(self, listener: Listener) -> None:
         client = self.servers.client()
         if not self.is_fresh and (age := await self._age(client)) is not None:
-            self._young_until = anyio.current_time() + (SETTLED - age).total_seconds()
+            # The age is by the server's clock, which may differ from ours, or may have been set.
+            young = min(max(SETTLED - age, timedelta(0)), SETTLED)
+            self._young_until = anyio.current_time() + young.total_seconds()
             listener.put(Resync())  # what has happened so far is read
             return
-        self._young_until = anyio.current_time() + SETTLED.total_seconds()
         files: list[Json] = []
         if self.request.attachments:
             files = await anyio.to_thread.run_sync(self._file_parts, client)
@@ -117,6 +121,7 @@ class Run:
             body |= {"command": self.errand.command, "arguments": self.request.prompt}
             body |= {"parts": [part for part in files if part["type"] == "file"]}
             body |= {"model": self.errand.model} if self.errand.model else {}
+            self._is_on_its_way = True
             self.tasks.start_soon(
                 self._call_command, client, body, listener, name=f"command {self.errand.message}"
             )
@@ -127,7 +132,12 @@ class Run:
             body["model"] = {"providerID": provider, "modelID": model}
         if self.request.system:
             body["system"] = self.request.system
-        await client.prompt(self.errand.session, body)
+        try:
+            await client.prompt(self.errand.session, body)
+        except CallNotFound as error:
+            self.hub.forget(self.errand.session)
+            raise DispatcherUnavailable(f"Nothing was sent: {error}") from error
+        self._young_until = anyio.current_time() + SETTLED.total_seconds()
 
     async def _call_command(self, client: OpencodeClient, body: Json, listener: Listener) -> None:
         try:
@@ -137,6 +147,8 @@ class Run:
             listener.put(Resync())
         except GalaxyError as error:
             listener.put(Failed(error=error))
+        finally:
+            self._is_on_its_way = False
 
     def _file_parts(self, client: OpencodeClient) -> list[Json]:
         return file_parts(
@@ -217,12 +229,13 @@ class Run:
         aftermath = await self._read(client)
         told = self._turn.read(session, list(aftermath.messages))
         told += self._turn.set_todos(await client.todos(session))
-        is_busy = bool(family & status.keys())
+        is_busy = bool(family & status.keys()) and not aftermath.is_overtaken
         waiting = [each for each in await client.permissions(directory) if _is_of(family, each)]
         asking = [each for each in await client.questions(directory) if _is_of(family, each)]
         # What an idle session seems to wait for is left over from a turn that was aborted.
         told += self._turn.set_requests(*((waiting, asking) if is_busy else ([], [])))
-        if is_busy:
+        # A sub-agent that still works does not count: nobody would tell of its end, as of ours.
+        if session in status and not aftermath.is_overtaken:
             self._turn.has_been_busy, self._turn.is_idle = True, False
         elif not self._may_still_begin(aftermath):
             self._turn.has_been_busy, self._turn.is_idle = True, True
@@ -232,7 +245,11 @@ class Run:
     async def _read(self, client: OpencodeClient) -> Aftermath:
         expected = self._turn.answers + 2
         return await read_aftermath(
-            client, self.errand.session, self.errand.message, expected=expected
+            client,
+            self.errand.session,
+            self.errand.message,
+            expected=expected,
+            continues_by_itself=self.settling is not None,
         )
 
     def _may_still_begin(self, aftermath: Aftermath) -> bool:
@@ -240,7 +257,7 @@ class Run:
             self._turn.has_been_busy
             or aftermath.answers
             or self.is_cancelled()
-            or anyio.current_time() >= self._young_until
+            or (anyio.current_time() >= self._young_until and not self._is_on_its_way)
         )
 
     # ---- ending

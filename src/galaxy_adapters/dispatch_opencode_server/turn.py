@@ -119,6 +119,8 @@ class Turn:
         aftermath = Aftermath(messages=tuple(messages))
         if self._is_torn or self.error or not aftermath.is_finished:
             return None
+        if len(aftermath.answers) < len(messages):
+            return None  # others wrote here, too: the stream does not tell what is ours
         last = messages[-1]["info"]
         return aftermath if last.get("finish") == "stop" and not last.get("error") else None
 
