@@ -1,0 +1,215 @@
+"""A whole order through Hermes and a warm opencode, beside the bare call to the same server."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import anyio
+from attrs import define, field
+
+from benchmarks import _machine
+from benchmarks._figure import Figure, percentile
+from benchmarks._project import drop, make_project, order_bytes, settings_file
+from galaxy_adapters._files import ChangeKind, FolderWatch
+from galaxy_adapters._opencode import find_opencode
+from galaxy_adapters.dispatch_opencode_server import OwnServer, OwnServerSettings
+from galaxy_adapters.dispatch_opencode_server.client import Endpoint
+from galaxy_apps.settings import environment
+from galaxy_core.testing.opencode_project import (
+    MODEL,
+    private_environment,
+    write_opencode_project,
+)
+from galaxy_core.testing.scripted_llm import running_model
+from galaxy_core.wire.layout import Layout
+
+CONVERSATIONS, TURNS = 9, 5
+WARM = 1
+"""Conversations that are not counted."""
+PROMPT = "Test: Echo hello world"
+AGENT = "build"
+LIMIT = 1.10
+PATIENCE_S = 60.0
+
+
+@define
+class Bare:
+    """Somebody who calls opencode and nothing else, with the quickest client there is."""
+
+    endpoint: Endpoint
+    directory: Path
+    session: str = ""
+    _connection: http.client.HTTPConnection = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._connection = http.client.HTTPConnection(urlsplit(self.endpoint.url).netloc)
+
+    def ask(self, turn: int) -> float:
+        """Seconds for one message; the first one of a conversation makes the session, as Hermes."""
+        begun = time.perf_counter()
+        if turn == 0:
+            self.session = self._post("/session", {"title": PROMPT})["id"]
+        provider, _, model = MODEL.partition("/")
+        answer = self._post(
+            f"/session/{self.session}/message",
+            {
+                "agent": AGENT,
+                "model": {"providerID": provider, "modelID": model},
+                "parts": [{"type": "text", "text": PROMPT}],
+            },
+        )
+        seconds = time.perf_counter() - begun
+        assert f"echo[{turn + 1}]: {PROMPT}" in json.dumps(answer["parts"]), answer
+        return seconds
+
+    def _post(self, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
+        key = b64encode(f"{self.endpoint.username}:{self.endpoint.password}".encode()).decode()
+        headers = {
+            "authorization": f"Basic {key}",
+            "content-type": "application/json",
+            "x-opencode-directory": quote(str(self.directory)),
+        }
+        self._connection.request("POST", path, json.dumps(body), headers)
+        response = self._connection.getresponse()
+        content = response.read()
+        assert response.status == http.client.OK, content[:300]
+        return json.loads(content)
+
+
+@define
+class Whole:
+    """A Hermes that runs, and orders for it."""
+
+    layout: Layout
+    watch: FolderWatch = field(factory=FolderWatch)
+    answered: list[float] = field(factory=list)
+    """Seconds until the response stood in its file."""
+
+    def __attrs_post_init__(self) -> None:
+        self.watch.add(self.layout.notepads, ChangeKind.ARRIVED | ChangeKind.CREATED)
+        self.watch.add(self.layout.archive, ChangeKind.ARRIVED | ChangeKind.CREATED)
+
+    async def ask(self, conversation: int, turn: int) -> float:
+        """Seconds from the close of the order's file until it is in the archive."""
+        order_id = f"order-{conversation}-{turn}"
+        data = order_bytes(PROMPT, session=f"talk-{conversation}")
+        closed = drop(self.layout.orders / f"{order_id}.json", data)
+        answered = await self._seen(self.layout.response(order_id), closed)
+        archived = await self._seen(self.layout.archive / f"{order_id}.json", closed)
+        text = self.layout.response(order_id).read_text(encoding="utf-8")
+        assert f"echo[{turn + 1}]: {PROMPT}" in text, text
+        self.answered.append(answered)
+        return archived
+
+    async def _seen(self, path: Path, closed: int) -> float:
+        with anyio.fail_after(PATIENCE_S):
+            while not path.exists():
+                await self.watch.wait(1.0)
+                self.watch.take()
+        return (time.monotonic_ns() - closed) / 1e9
+
+
+def run() -> list[Figure]:
+    """Measure; the two take turns order by order, each in conversations of its own."""
+    with tempfile.TemporaryDirectory(dir=_machine.folder()) as home, running_model() as model:
+        return anyio.run(_measure, Path(home), model.url)
+
+
+async def _measure(home: Path, model: str) -> list[Figure]:
+    folder = write_opencode_project(home / "project", model)
+    server = OwnServer(
+        OwnServerSettings(
+            machine=folder,
+            environment=private_environment(home / "home", environment()),
+            binary=find_opencode(environment().get("GALAXY_OPENCODE_BIN"), environment()),
+            outlives_us=False,
+        )
+    )
+    try:
+        endpoint = (await server.connect()).endpoint
+        opencode = {"url": endpoint.url, "password": endpoint.password}
+        make_project(folder, opencode={**opencode, "agent": AGENT, "model": MODEL})
+        with _hermes(folder):
+            bare, whole = Bare(endpoint, folder), Whole(Layout(folder))
+            pairs = await _take_turns(bare, whole)
+    finally:
+        await server.aclose()
+    return _figures(pairs, whole.answered[WARM * TURNS :])
+
+
+@contextmanager
+def _hermes(folder: Path) -> Iterator[None]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "galaxy_apps.hermes", "--config", str(settings_file(folder))],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        end = time.monotonic() + PATIENCE_S
+        while not Layout(folder).heartbeat.exists():
+            if process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError("Hermes does not start")
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+async def _take_turns(bare: Bare, whole: Whole) -> list[tuple[int, float, float]]:
+    pairs = []
+    for conversation in range(WARM + CONVERSATIONS):
+        for turn in range(TURNS):
+            if (conversation + turn) % 2:
+                alone = await anyio.to_thread.run_sync(bare.ask, turn)
+                through = await whole.ask(conversation, turn)
+            else:
+                through = await whole.ask(conversation, turn)
+                alone = await anyio.to_thread.run_sync(bare.ask, turn)
+            if conversation >= WARM:
+                pairs.append((turn, alone, through))
+            # What Hermes writes after the archive must not slow down who comes next.
+            await anyio.sleep(random.uniform(0.02, 0.06))
+    return pairs
+
+
+def _figures(pairs: list[tuple[int, float, float]], answered: list[float]) -> list[Figure]:
+    alone = [a for _, a, _ in pairs]
+    through = [t for _, _, t in pairs]
+    ratios = {
+        "first message of a conversation": _ratio([p for p in pairs if p[0] == 0]),
+        "later messages": _ratio([p for p in pairs if p[0] > 0]),
+    }
+    return [
+        _milliseconds("the bare call", alone),
+        _milliseconds("through Hermes, until the response stands", answered),
+        _milliseconds("through Hermes, until it is archived", through),
+        Figure(name="Hermes / bare", value=_ratio(pairs), unit="ratio", limit=LIMIT),
+        *(Figure(name=f"{name}", value=value, unit="ratio") for name, value in ratios.items()),
+    ]
+
+
+def _ratio(pairs: list[tuple[int, float, float]]) -> float:
+    return statistics.median(t for _, _, t in pairs) / statistics.median(a for _, a, _ in pairs)
+
+
+def _milliseconds(name: str, samples: list[float]) -> Figure:
+    return Figure(
+        name=name,
+        value=statistics.median(samples) * 1e3,
+        unit="ms",
+        note=f"{len(samples)} orders, p90 {percentile(samples, 90) * 1e3:.0f} ms",
+    )

@@ -1,0 +1,183 @@
+"""From the close of an order's file to the call of the agent, idle, with every sync before it."""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+
+from benchmarks import _machine
+from benchmarks._figure import Figure, percentile
+from benchmarks._idle_hermes import HOLD
+from benchmarks._project import drop, make_project, order_bytes
+from galaxy_core.wire.layout import Layout
+
+BLOCKS, ORDERS = 5, 60
+GAP_S = (0.020, 0.060)
+CONVERSATIONS = 8
+BACKLOG = 100_000
+HELD = 2
+"""Conversations whose first order runs all the time; half of the backlog waits behind them."""
+P50_MS, P99_MS = 5.0, 25.0
+
+
+@define
+class Hermes:
+    """A Hermes in a process of its own, and the orders that were dropped for it."""
+
+    folder: Path
+    process: subprocess.Popen[str]
+    closed: dict[str, int] = field(factory=dict)
+
+    @classmethod
+    def start(cls, folder: Path) -> Hermes:
+        """Start it; it has seen the whole folder when this returns."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks._idle_hermes", str(folder)],
+            cwd=Path(__file__).parents[1],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return cls(folder, process)
+
+    def ask(self, word: str) -> Any:  # noqa: ANN401 - JSON
+        """Its answer."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(word + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"Hermes ended with exit code {self.process.wait()}")
+        return json.loads(line)
+
+    def drop_some(self, count: int) -> None:
+        """Drop orders, at moments that it cannot foresee."""
+        for _ in range(count):
+            number = len(self.closed)
+            order_id = f"timed-{number}"
+            data = order_bytes(session=f"talk-{number % CONVERSATIONS}")
+            time.sleep(random.uniform(*GAP_S))
+            path = Layout(self.folder).orders / f"{order_id}.json"
+            self.closed[order_id] = drop(path, data)
+
+
+@define
+class Result:
+    """What one Hermes noted, in ms."""
+
+    whole: list[float] = field(factory=list)
+    until_prepared: list[float] = field(factory=list)
+    syncs: list[tuple[str, ...]] = field(factory=list)
+    """For each order, what was synced before its call."""
+
+
+def run() -> list[Figure]:
+    """Measure; the two take turns in blocks, so that both meet the same machine."""
+    with tempfile.TemporaryDirectory(dir=_machine.folder()) as home:
+        idle, loaded = Path(home, "idle"), Path(home, "loaded")
+        make_project(idle)
+        make_project(loaded, workers=4 + HELD)
+        write_backlog(Layout(loaded).orders)
+        machines = [Hermes.start(idle), Hermes.start(loaded)]
+        try:
+            known = [hermes.ask("ready?")["ready"] for hermes in machines]
+            time.sleep(1.0)
+            for _ in range(BLOCKS):
+                for hermes in machines:
+                    hermes.drop_some(ORDERS)
+            time.sleep(1.0)
+            results = [result_of(hermes) for hermes in machines]
+        finally:
+            for hermes in machines:
+                hermes.process.kill()
+                hermes.process.wait()
+    return figures(results[0], results[1], waiting=known[1])
+
+
+def write_backlog(orders: Path) -> None:
+    """Orders that cannot run now: half for a time to come, half behind orders that run."""
+    for number in range(HELD):
+        data = order_bytes(HOLD, session=f"held-{number}")
+        drop(orders / f"0-head-{number}.json", data)
+    later = order_bytes(not_before="2099-01-01T00:00:00+00:00")
+    behind = [order_bytes(session=f"held-{number}") for number in range(HELD)]
+    for number in range(BACKLOG // 2):
+        drop(orders / f"later-{number}.json", later)
+        drop(orders / f"behind-{number}.json", behind[number % HELD])
+
+
+def result_of(hermes: Hermes) -> Result:
+    """Stop it and put together what it noted with when its orders were dropped."""
+    noted = hermes.ask("stop")
+    result = Result()
+    syncs = [(moment, Path(name)) for moment, name in noted["syncs"]]
+    for order_id, closed in hermes.closed.items():
+        prepared, called = noted["calls"][order_id]
+        result.whole.append((called - closed) / 1e6)
+        result.until_prepared.append((prepared - closed) / 1e6)
+        result.syncs.append(
+            tuple(sorted(kind_of(path) for at, path in syncs if closed <= at <= called))
+        )
+    return result
+
+
+def kind_of(path: Path) -> str:
+    """What a synced file is, whatever its name."""
+    if path.name.startswith(".tmp-"):
+        return f"{path.parent.name}/(new file)"
+    if path.name.startswith("timed-"):
+        return f"{path.parent.name}/(order)"
+    return path.name
+
+
+def figures(idle: Result, loaded: Result, *, waiting: int) -> list[Figure]:
+    """The table."""
+    (usual, times), *_ = Counter(idle.syncs).most_common()
+    share = times / len(idle.syncs)
+    rows: list[Figure] = []
+    for name, result in (("idle", idle), (f"{waiting:,} waiting", loaded)):
+        count = f"{len(result.whole)} orders"
+        rows += [
+            Figure(
+                name=f"{name}: p50",
+                value=percentile(result.whole, 50),
+                unit="ms",
+                limit=P50_MS,
+                note=count,
+            ),
+            Figure(
+                name=f"{name}: p99", value=percentile(result.whole, 99), unit="ms", limit=P99_MS
+            ),
+            Figure(name=f"{name}: longest", value=max(result.whole), unit="ms"),
+            Figure(
+                name=f"{name}: until it asks the agent for a session, p50",
+                value=statistics.median(result.until_prepared),
+                unit="ms",
+                note="no sync so far",
+            ),
+        ]
+    return [
+        *rows,
+        Figure(
+            name="p50 with the backlog / idle",
+            value=percentile(loaded.whole, 50) / percentile(idle.whole, 50),
+            unit="ratio",
+        ),
+        Figure(
+            name="syncs before the call",
+            value=len(usual),
+            unit="syncs",
+            note=f"{', '.join(usual)} ({share:.0%} of the orders)",
+        ),
+    ]
