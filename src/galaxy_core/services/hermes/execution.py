@@ -243,15 +243,27 @@ class Execution:
             updated_at=now,
         )
         lines = self._start_lines(ticket, session)
+
+        async def write_lines() -> None:
+            await self._opening.write(self._trail, *lines)
+
+        async def write_ticket() -> None:
+            if is_new:
+                dated = evolve(ticket, created_at=ticket.created_at or now)
+                await self._ports.journal.write_ticket(self._order.id, dated)
+
+        async def write_both() -> None:
+            await write_lines()
+            await write_ticket()
+
         # The trail first: a ticket is what later attempts go by, so the lines that belong to it
-        # must stand wherever it stands.
-        await together(
-            lambda: self._opening.write(self._trail, *lines),
-            lambda: self._ports.sessions.put(used),
-        )
-        if is_new:
-            dated = evolve(ticket, created_at=ticket.created_at or now)
-            await self._ports.journal.write_ticket(self._order.id, dated)
+        # must stand wherever it stands.  So must the conversation's session, once it is another
+        # one: where only its date changes, nobody has to wait for that.
+        if known is not None and evolve(known, updated_at=now) == used:
+            await together(write_both, lambda: self._ports.sessions.put(used))
+            return
+        await together(write_lines, lambda: self._ports.sessions.put(used))
+        await write_ticket()
 
     def _start_lines(self, ticket: Ticket, session: Session | None) -> list[AuditEvent]:
         lines = []
