@@ -23,7 +23,7 @@ from galaxy_adapters.queue_filesystem._keeper import Keeper
 from galaxy_adapters.queue_filesystem._lease import Desk, Held
 from galaxy_adapters.queue_filesystem._notes import Note
 from galaxy_adapters.queue_filesystem._paths import Ball, QueuePaths
-from galaxy_adapters.queue_filesystem._reader import Fault, Unfit
+from galaxy_adapters.queue_filesystem._reader import Fault, Found, Unfit
 from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.ports.clock import Clock
@@ -151,7 +151,7 @@ class Claimer:
             raise
         if isinstance(found, Unfit) and found.fault is Fault.UNREADABLE:
             # Somebody is writing it anew, perhaps: it gets the patience that every file gets.
-            self.intake.look(self.holding.give_back(ball, is_shown=is_shown))
+            self._return(ball, None, is_shown=is_shown)
             return None
         if isinstance(found, Unfit):
             await anyio.to_thread.run_sync(self.desk.set_aside, ball, found.reason)
@@ -159,9 +159,19 @@ class Claimer:
         note = self.desk.note_for(ball.name, found)
         if entry.stamp != found.stamp or (not beside and self._is_early(entry, note)):
             # It is not what the index took it for: back, and into the index anew.
-            self.intake.look(self.holding.give_back(ball, is_shown=is_shown))
+            self._return(ball, found, is_shown=is_shown)
             return None
         return await self._identify(Held(ball, lane, found.order, found, 1, note, is_shown), entry)
+
+    def _return(self, ball: Ball, found: Found | None, *, is_shown: bool) -> None:
+        """Let go of what was not meant, and look at it anew."""
+
+        def move(name: str) -> None:
+            if found is not None:
+                note = self.desk.note_for(ball.name, found)
+                self.desk.move(found, ball.name, name, note)
+
+        self.intake.look(self.holding.give_back(ball, is_shown=is_shown, on_new_name=move))
 
     def _is_early(self, entry: Entry, note: Note | None) -> bool:
         """Whether another worker has given the order back since it was put into the index."""

@@ -12,12 +12,13 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from galaxy_adapters._files import sweep_scratch
 from galaxy_adapters.queue_filesystem._aside import Aside
 from galaxy_adapters.queue_filesystem._holding import Holding, OrderGone
-from galaxy_adapters.queue_filesystem._notes import Note, drop_note, read_note, write_note
+from galaxy_adapters.queue_filesystem._lease import Desk
+from galaxy_adapters.queue_filesystem._notes import Note, write_note
 from galaxy_adapters.queue_filesystem._paths import SIDE_LANE_MARK, Ball, QueuePaths
 from galaxy_adapters.queue_filesystem._reader import Fault, Found, Unfit, read_order
 from galaxy_adapters.queue_filesystem._workers import Observer
@@ -44,6 +45,7 @@ class Healer:
     paths: QueuePaths
     holding: Holding
     observer: Observer
+    desk: Desk
     aside: Aside
     incidents: IncidentSink
     clock: Clock
@@ -112,12 +114,16 @@ class Healer:
             return None
         if reason and isinstance(found, Found):
             self._count(ball, found, reason)
+
+        def move(name: str) -> None:
+            if isinstance(found, Found):
+                note = self.desk.note_for(ball.name, found)
+                self.desk.move(found, ball.name, name, note)
+
         try:
-            name = self.holding.give_back(ball)
+            name = self.holding.give_back(ball, on_new_name=move)
         except OrderGone:  # we were frozen, and taken over in turn
             return None
-        if name != ball.name and isinstance(found, Found):
-            self._rename_note(ball.name, name, found)
         if reason:
             self.incidents.report(
                 Incident(
@@ -131,35 +137,16 @@ class Healer:
 
     def _count(self, ball: Ball, found: Found, reason: str) -> None:
         """The claim whose worker died counts as an attempt."""
-        note = read_note(self.paths, ball.name)
-        is_same = note is not None and note.digest == found.digest
-        write_note(
-            self.paths,
-            ball.name,
-            Note(
-                digest=found.digest,
-                attempts=(note.attempts if note is not None and is_same else 0) + 1,
-                given_back_at=self.clock.now(),
-                delay=timedelta(0),
-                reason=reason,
-                order_id=note.order_id if note is not None and is_same else None,
-            ),
+        now = self.clock.now()
+        note = self.desk.note_for(ball.name, found) or Note(
+            digest=found.digest, attempts=0, given_back_at=now
         )
-
-    def _rename_note(self, old: str, new: str, found: Found) -> None:
-        note = read_note(self.paths, old)
-        if note is not None and note.digest == found.digest:
-            order_id = note.order_id or found.order.id
-            write_note(
-                self.paths,
-                new,
-                Note(
-                    digest=note.digest,
-                    attempts=note.attempts,
-                    given_back_at=note.given_back_at,
-                    delay=note.delay,
-                    reason=note.reason,
-                    order_id=order_id,
-                ),
-            )
-            drop_note(self.paths, old)
+        counted = evolve(
+            note,
+            order_id=note.order_id or self.desk.identity.find(found, ball.name),
+            attempts=note.attempts + 1,
+            given_back_at=now,
+            delay=timedelta(0),
+            reason=reason,
+        )
+        write_note(self.paths, ball.name, counted)

@@ -18,7 +18,7 @@ import filecmp
 import itertools
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from attrs import define, field
 
@@ -144,15 +144,22 @@ class Holding:
         """Whether nobody has taken it over."""
         return os.path.lexists(self.paths.ball(ball))
 
-    def give_back(self, ball: Ball, *, is_shown: bool = False) -> str:
+    def give_back(
+        self, ball: Ball, *, on_new_name: Callable[[str], None], is_shown: bool = False
+    ) -> str:
         """Let the order wait again; the name under which it does.
 
-        That is its old name, unless somebody dropped another file there meanwhile.  Raises
-        `OrderGone` when the ball was taken over.
+        That is its old name, unless somebody dropped another file there meanwhile: then
+        `on_new_name` hears of the new one before it is used.  Raises `OrderGone` when the ball
+        was taken over.
         """
         self.hide(ball, is_shown=is_shown)
         held = self.paths.ball(ball)
         for name in _names(ball.name):
+            if name != ball.name:
+                if os.path.lexists(self.paths.order(name)):
+                    continue
+                on_new_name(name)
             try:
                 if rename_exclusively(held, self.paths.order(name)):
                     self.free_lane(ball.lane)

@@ -95,7 +95,7 @@ class Identity:
             return Repeat(known[0], is_leftover=known[1] == case.source)
         for number in itertools.count(past.count + 1):
             candidate = _nth(wanted, number)
-            if is_rival(candidate):
+            if is_rival(candidate) and self.owner(candidate) != case.owner:
                 continue
             answer = self._try(candidate, case)
             if isinstance(answer, Repeat):
@@ -109,6 +109,26 @@ class Identity:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.paths.owner(order_id))
 
+    def move(self, found: Found, old: str, new: str) -> OrderId:
+        """The file `old` is going to be `new`: its id, which moves with it.
+
+        Raises `OSError`.
+        """
+        order_id = self.find(found, old)
+        if order_id is None:
+            return found.order.id
+        after = Owner.of(new, found)
+        link = f"{self.paths.scratch}/.tmp-{after.digest}-{os.getpid()}"
+        os.symlink(after.text(), link)
+        os.rename(link, self.paths.owner(order_id))
+        return order_id
+
+    def find(self, found: Found, name: str) -> OrderId | None:
+        """The id under which the file was claimed before; None when it never was."""
+        mine = Owner.of(name, found)
+        ids = (i for i in os.listdir(self.paths.ids) if self.owner(i) == mine)
+        return next(map(OrderId, ids), None)
+
     def owner(self, order_id: str) -> Owner | None:
         """The file that claimed the id; None when none did, or it has ended."""
         try:
@@ -116,11 +136,11 @@ class Identity:
         except OSError:  # no such link, or no link
             return None
 
-    def is_taken(self, order_id: OrderId, name: str) -> bool:
-        """Whether the id belongs to another order than the one in the file `name`."""
+    def is_taken(self, order_id: OrderId, name: str, modified_ns: int) -> bool:
+        """Whether the id belongs to another order than the one in this file."""
         owner = self.owner(order_id)
         if owner is not None:
-            return owner.name != name
+            return (owner.name, owner.modified_ns) != (name, str(modified_ns))
         return self.archive.has(order_id)
 
     def _try(self, candidate: OrderId, case: _Case) -> bool | Repeat:

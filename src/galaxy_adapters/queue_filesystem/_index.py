@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from attrs import define, field
 
-from galaxy_adapters.queue_filesystem._paths import lane_key
+from galaxy_adapters.queue_filesystem._paths import ENDING, lane_key
 from galaxy_adapters.queue_filesystem._reader import Stamp
 from galaxy_core.domain.ids import OrderId, numbered
 from galaxy_core.domain.order import Order, Priority
@@ -94,8 +94,8 @@ class Index:
     names: frozenset[str]
     others: frozenset[str]
     has_ended: Callable[[OrderId], bool]
-    is_taken: Callable[[OrderId, str], bool] = lambda _id, _name: False
-    """Asks whether an id belongs to another order than the one in the file of that name."""
+    is_taken: Callable[[OrderId, str, int], bool] = lambda _id, _name, _modified_ns: False
+    """Asks whether an id belongs to another order than that in the file of this name and time."""
     newest_ns: int = 0
     """The latest change time of a file seen so far."""
     _entries: dict[str, Entry] = field(factory=dict)
@@ -361,23 +361,27 @@ class Index:
     def _give_id(self, entry: Entry) -> None:
         """Find the id under which the order is known while it waits.
 
-        The file that is named after an id has the best claim to it, then the one that was here
-        first; the others are numbered.
+        The file that was claimed under an id keeps it; then the one that is named after it has
+        the best claim, then the one that was here first; the others are numbered.
         """
+        is_taken = self._is_taken(entry.wanted_id, entry)
         rival = self._by_id.get(entry.wanted_id)
-        if rival is not None and f"{entry.wanted_id}.json" == entry.name:
+        if rival is not None and not is_taken and f"{entry.wanted_id}{ENDING}" == entry.name:
             entry.order_id = entry.wanted_id
             self._by_id[entry.wanted_id] = entry
             entry, rival = rival, entry
-        if rival is not None or self.is_taken(entry.wanted_id, entry.name):
+        if rival is not None or is_taken:
             number = self._next_number.get(entry.wanted_id, 2)
-            while (candidate := numbered(entry.wanted_id, number)) in self._by_id or self.is_taken(
-                candidate, entry.name
-            ):
+            candidate = numbered(entry.wanted_id, number)
+            while candidate in self._by_id or self._is_taken(candidate, entry):
                 number += 1
+                candidate = numbered(entry.wanted_id, number)
             self._next_number[entry.wanted_id] = number
             entry.order_id = candidate
         self._by_id[entry.order_id] = entry
+
+    def _is_taken(self, order_id: OrderId, entry: Entry) -> bool:
+        return self.is_taken(order_id, entry.name, entry.stamp[0])
 
 
 def _place_of(lane: Lane, head: Entry) -> Place:

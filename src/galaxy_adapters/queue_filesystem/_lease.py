@@ -15,7 +15,7 @@ import contextlib
 from datetime import datetime, timedelta
 
 import anyio
-from attrs import define, field
+from attrs import define, evolve, field
 
 from galaxy_adapters._files import storage_errors
 from galaxy_adapters.queue_filesystem._archive import Archive, Source
@@ -25,7 +25,7 @@ from galaxy_adapters.queue_filesystem._identity import Identity, Repeat
 from galaxy_adapters.queue_filesystem._index import Lane
 from galaxy_adapters.queue_filesystem._notes import Note, drop_note, read_note, write_note
 from galaxy_adapters.queue_filesystem._paths import Ball, QueuePaths
-from galaxy_adapters.queue_filesystem._reader import Found, Unfit, read_order
+from galaxy_adapters.queue_filesystem._reader import Found, Unfit, read_order, time_of
 from galaxy_core.domain.errors import LeaseLost
 from galaxy_core.domain.ids import LeaseToken
 from galaxy_core.domain.order import Order
@@ -114,9 +114,19 @@ class Desk:
             self.check(held)
             write_note(self.paths, ball.name, note)
             try:
-                return self.holding.give_back(ball, is_shown=held.is_shown)
+                return self.holding.give_back(
+                    ball,
+                    is_shown=held.is_shown,
+                    on_new_name=lambda new: self.move(held.found, ball.name, new, note),
+                )
             except OrderGone:
                 raise lease_lost(held.order) from None
+
+    def move(self, found: Found, old: str, new: str, note: Note | None) -> None:
+        """An order has to wait under another file name: let its id and its note go with it."""
+        order_id = self.identity.move(found, old, new)
+        kept = note or Note(digest=found.digest, attempts=0, given_back_at=time_of(0))
+        write_note(self.paths, new, evolve(kept, order_id=kept.order_id or order_id))
 
     def check(self, held: Held) -> None:
         """Raise `LeaseLost` when the order was taken over."""
@@ -139,5 +149,5 @@ def note_of(held: Held, *, attempts: int, now: datetime, delay: timedelta, reaso
         given_back_at=now,
         delay=delay,
         reason=reason,
-        order_id=held.note.order_id if held.note is not None else None,
+        order_id=held.order.id if held.order.id != held.found.order.id else None,
     )

@@ -24,7 +24,7 @@ class Note:
     delay: timedelta = timedelta(0)
     reason: str = ""
     order_id: str | None = None
-    """Its id, when it had to be given back under another file name."""
+    """Its id, when that is not the one that its file says."""
 
     def remaining(self, now: datetime) -> timedelta:
         """How long the order still has to wait; a clock set back does not make that longer."""

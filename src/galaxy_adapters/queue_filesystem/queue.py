@@ -109,7 +109,14 @@ class FilesystemOrderQueue(OrderQueue):
         self._desk = Desk(paths, self._holding, self._identity, archive, aside, max_file_bytes)
         observer = Observer(paths.workers, times.lease.total_seconds())
         self._healer = Healer(
-            paths, self._holding, observer, aside, incidents, clock, max_file_bytes
+            paths,
+            self._holding,
+            observer,
+            self._desk,
+            aside,
+            incidents,
+            clock,
+            max_file_bytes,
         )
         self._keeper = Keeper(
             paths,
