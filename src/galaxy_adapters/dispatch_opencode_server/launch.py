@@ -64,7 +64,7 @@ def spawn(launch: Launch, *, scope: tuple[str, ...] = ()) -> ProcessIdentity:
     )
     serve = (str(launch.binary), "serve", "--hostname", "127.0.0.1", "--port", "0")
     command = [*_IN_FOLDER, str(launch.directory), *scope, *serve]
-    with suppress(FileNotFoundError):
+    with suppress(OSError):  # the newest output matters, and starting more than that
         launch.log.replace(launch.log.with_suffix(".log.1"))
     reading, writing = os.pipe()
     try:

@@ -43,6 +43,8 @@ _log = structlog.get_logger(__name__)
 KNOWN_MAJOR = "1."
 """Versions whose behaviour was measured (1.18.33); others get a warning."""
 
+_STOP_PATIENCE = timedelta(seconds=2)
+"""How long to wait for another process that starts or stops the server when we end."""
 _LARGEST_LOG = 4 * 1024 * 1024
 
 
@@ -145,8 +147,18 @@ class OwnServer:
             return
         if await self._answers(self._client, self._settings.hang_patience):
             return
-        _log.warning("opencode.hung", pid=self._state.pid)
-        await self._end(self._state, listens=False)
+        try:
+            starting = self._folder.lock_start()
+        except StorageUnavailable as error:
+            _log.warning("opencode.hung", pid=self._state.pid, error=str(error))
+            return
+        if starting is None:
+            return  # another process has found out, too, and is seeing to it
+        try:
+            _log.warning("opencode.hung", pid=self._state.pid)
+            await self._end(self._state, listens=False)
+        finally:
+            os.close(starting)
 
     async def aclose(self) -> None:
         """Stop the server if it was to end with us and nobody else uses it; else leave it."""
@@ -164,24 +176,26 @@ class OwnServer:
         except DispatcherUnavailable:
             self._back_off()
             raise
-        except StorageUnavailable as error:
+        except OSError as error:  # `StorageUnavailable`, or no more descriptors, processes ...
             self._back_off()
-            raise DispatcherUnavailable(str(error)) from error
+            raise DispatcherUnavailable(f"opencode cannot be started: {error}") from error
         if self._client is not None:
             await self._client.aclose()
         self._client = self._client_of(state)
         self._state = state
         self._failures = 0
-        if self._use is None:
-            self._use = self._folder.lock_use()
         warn_of_version(state.version or "unknown")
         return self._client
 
     async def _found_or_started(self) -> ServerState:
         await anyio.to_thread.run_sync(self._folder.make)
-        starting = await self._start_right()
+        starting = await self._start_right(self._settings.start_patience)
         try:
-            return await self._found() or await self._started()
+            state = await self._found() or await self._started()
+            if self._use is None:
+                # Before anybody who ends can look whether the server is used.
+                self._use = self._folder.lock_use()
+            return state
         finally:
             os.close(starting)
 
@@ -191,9 +205,9 @@ class OwnServer:
         self._failures += 1
         self._not_before = anyio.current_time() + wait
 
-    async def _start_right(self) -> int:
+    async def _start_right(self, patience: timedelta) -> int:
         """Wait until no other process starts or stops this server."""
-        with anyio.move_on_after(self._settings.start_patience.total_seconds()):
+        with anyio.move_on_after(patience.total_seconds()):
             while True:
                 descriptor = self._folder.lock_start()
                 if descriptor is not None:
@@ -211,7 +225,7 @@ class OwnServer:
         if state.url and self._is_alive(state):
             client = self._client_of(state)
             try:
-                if await self._answers(client, timedelta(seconds=10)):
+                if await self._answers(client, self._settings.hang_patience):
                     _log.info("opencode.adopted", pid=state.pid, url=state.url)
                     return state
             finally:
@@ -330,8 +344,11 @@ class OwnServer:
             self._use = None
         if self._outlives_us or state is None:
             return
-        starting = self._folder.lock_start()
-        if starting is None:  # somebody is about to use it
+        try:
+            starting = await self._start_right(_STOP_PATIENCE)
+        except (DispatcherUnavailable, StorageUnavailable) as error:
+            # Somebody is about to use it, or it is known no more.
+            _log.info("opencode.left_behind", pid=state.pid, error=str(error))
             return
         try:
             if not self._folder.is_used_by_others():
@@ -359,7 +376,7 @@ class OwnServer:
             is_running(process)  # reaps it
         if left:
             _log.warning("opencode.processes_left", pids=[each.pid for each in left])
-        self._folder.forget()
+        self._folder.forget(state)
 
 
 def warn_of_version(version: str) -> None:

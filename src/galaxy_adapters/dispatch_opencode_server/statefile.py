@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,8 +20,10 @@ from attrs import asdict, frozen
 
 from galaxy_adapters._files import make_durable_folder, replace_atomically
 from galaxy_adapters._processes import ProcessIdentity
+from galaxy_core.domain.errors import StorageUnavailable
 
 _VERSION = 1
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 @frozen(kw_only=True)
@@ -58,13 +61,26 @@ class StateFolder:
         self.log = root / f"opencode-{key}.log"
 
     def make(self) -> None:
-        """Make the folder.  Raises `StorageUnavailable`."""
+        """Make the folder, and keep others from writing into it.  Raises `StorageUnavailable`."""
         make_durable_folder(self._root, mode=0o700)
+        try:
+            if self._root.stat().st_mode & _OTHERS_WRITE:
+                self._root.chmod(0o700)
+        except OSError as error:
+            raise StorageUnavailable(
+                f"Other users may write into {self._root}, where the key to opencode is kept."
+            ) from error
 
     def read(self) -> ServerState | None:
-        """Read the state; None when there is none, or none that can be understood."""
+        """Read the state; None when there is none of ours, or none that can be understood."""
         try:
-            known = json.loads(self.state_file.read_bytes())
+            # What another user wrote, or a link to it, may lead to a server of somebody else's,
+            # which would get our orders.
+            descriptor = os.open(self.state_file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with os.fdopen(descriptor, "rb") as file:
+                if os.fstat(descriptor).st_uid != os.geteuid():
+                    return None
+                known = json.loads(file.read())
             if known.pop("format") != _VERSION:
                 return None
             return ServerState(**known)
@@ -79,20 +95,26 @@ class StateFolder:
         text = json.dumps({"format": _VERSION, **asdict(state)})
         replace_atomically(self.state_file, text.encode(), mode=0o600)
 
-    def forget(self) -> None:
-        """Remove the state."""
-        with suppress(OSError):
-            self.state_file.unlink()
+    def forget(self, state: ServerState) -> None:
+        """Remove the state, unless it is that of another server by now."""
+        known = self.read()
+        if known is not None and known.server_id == state.server_id:
+            with suppress(OSError):
+                self.state_file.unlink()
 
     def lock_start(self) -> int | None:
         """Take the right to start or stop the server; None while another process has it.
 
-        Returns a descriptor: closing it, or dying, gives the right back.
+        Returns a descriptor: closing it, or dying, gives the right back.  Raises
+        `StorageUnavailable`.
         """
         return self._lock(self._starting, fcntl.LOCK_EX)
 
     def lock_use(self) -> int | None:
-        """Say that we use the server, until the descriptor is closed."""
+        """Say that we use the server, until the descriptor is closed.
+
+        Only while holding the right to start: somebody else looks whether it is used then.
+        """
         return self._lock(self._using, fcntl.LOCK_SH)
 
     def is_used_by_others(self) -> bool:
@@ -105,12 +127,18 @@ class StateFolder:
 
     @staticmethod
     def _lock(path: Path, kind: int) -> int | None:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StorageUnavailable(f"{path} cannot be opened: {error.strerror}.") from error
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             os.close(descriptor)
             return None
+        except OSError as error:
+            os.close(descriptor)
+            raise StorageUnavailable(f"{path} cannot be locked: {error.strerror}.") from error
         return descriptor
 
 

@@ -14,6 +14,7 @@ from galaxy_adapters._processes import identify, marked
 from galaxy_adapters.dispatch_opencode_server import OwnServer, OwnServerSettings
 from galaxy_adapters.dispatch_opencode_server.client import OpencodeClient
 from galaxy_adapters.dispatch_opencode_server.launch import MARKER
+from galaxy_adapters.dispatch_opencode_server.statefile import ServerState, StateFolder
 from galaxy_core.domain.errors import DispatcherUnavailable
 from galaxy_core.testing.opencode import write_stub
 from galaxy_core.testing.opencode_project import private_environment
@@ -124,6 +125,54 @@ async def test_unreadable_state_is_no_state(settings: OwnServerSettings, content
     server.state_file.write_text(content)
     await server.connect()
     await server.aclose()
+
+
+async def test_state_behind_a_link_is_not_ours(settings: OwnServerSettings, tmp_path: Path) -> None:
+    """It may lead to a server of somebody else's, which would get our orders."""
+    first = OwnServer(settings)
+    await first.connect()
+    pid = number(first)
+    foreign = first.state_file.rename(tmp_path / "foreign.json")
+    first.state_file.symlink_to(foreign)
+    second = OwnServer(settings)
+    await second.connect()
+    assert number(second) != pid
+    assert not second.state_file.is_symlink()
+    os.kill(pid, signal.SIGKILL)
+
+
+async def test_state_folder_is_for_the_user_alone(settings: OwnServerSettings) -> None:
+    """Somebody may have made it before, with the rights that folders usually get."""
+    server = OwnServer(settings)
+    folder = server.state_file.parent
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    await server.connect()
+    assert folder.stat().st_mode & 0o077 == 0
+    await server.aclose()
+
+
+async def test_lock_that_cannot_be_had_is_an_agent_out_of_reach(
+    settings: OwnServerSettings,
+) -> None:
+    """A full disk, or files of another user: Hermes goes on and tries again."""
+    server = OwnServer(settings)
+    server.state_file.with_suffix(".lock").mkdir(parents=True)
+    with pytest.raises(DispatcherUnavailable, match="cannot be opened"):
+        await server.connect()
+    await server.aclose()
+
+
+def test_state_of_a_successor_is_not_forgotten(tmp_path: Path) -> None:
+    """Two processes may end the same stuck server, and one of them have started the next."""
+    folder = StateFolder(tmp_path / "state", tmp_path)
+    folder.make()
+    old, new = (ServerState(server_id=name, password="x") for name in ("old", "new"))
+    folder.write(new)
+    folder.forget(old)
+    assert folder.read() == new
+    folder.forget(new)
+    assert folder.read() is None
 
 
 async def test_opencode_that_ends_at_once_is_told_with_what_it_said(
