@@ -205,8 +205,12 @@ class Keeper:
     async def rescan(self) -> None:
         """Look at all files, as nobody was told of some.  Raises `StorageUnavailable`."""
         self._next_rescan = self.clock.monotonic() + self.times.rescan.total_seconds()
-        await self._restore_folders()
-        shown = await self.intake.scan()
+        try:
+            await self._restore_folders()
+            shown = await self.intake.scan()
+        except OSError:
+            self._next_rescan = 0.0  # not done: at the next occasion, and no sign of recovery
+            raise
         async with self._healing:
             held = await self._heal()
             for name in set(shown) - held:
