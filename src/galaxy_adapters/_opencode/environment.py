@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,11 @@ _OWN_SECRET = re.compile(r"GALAXY_.*(TOKEN|PASSWORD|SECRET|KEY).*")
 
 _SERVERS = frozenset({"OPENCODE_SERVER_PASSWORD", "OPENCODE_SERVER_USERNAME"})
 """Key to a server of somebody else: set anew where it is meant."""
+
+
+def is_same_folder(one: str, other: str) -> bool:
+    """Whether two paths lead to one folder; opencode calls it by its real name, without links."""
+    return one == other or os.path.realpath(one) == os.path.realpath(other)
 
 
 def child_environment(

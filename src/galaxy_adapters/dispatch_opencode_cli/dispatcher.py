@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 from attrs import evolve, frozen
 
-from galaxy_adapters._opencode import Choice, Offer, choose
+from galaxy_adapters._opencode import Choice, Offer, choose, is_same_folder
 from galaxy_adapters._opencode.verdict import Aftermath, judge
 from galaxy_adapters._processes import end_marked
 from galaxy_adapters.dispatch_opencode_cli.commands import (
@@ -30,6 +30,7 @@ from galaxy_adapters.dispatch_opencode_cli.tickets import (
     errand_of,
     new_run_id,
     new_session_id,
+    sent_text,
 )
 from galaxy_core.domain.delivery import Finding, Ticket, TicketKind
 from galaxy_core.domain.errors import DispatcherUnavailable, DispatchRejected, RequestNotFound
@@ -150,7 +151,7 @@ class OpencodeCliDispatcher(Dispatcher):
             session=session_id,
             run=new_run_id(),
             directory=str(directory),
-            prompt_digest=digest(request.prompt) if command is None else None,
+            prompt_digest=digest(sent_text(request.prompt)) if command is None else None,
             after=self._known[session_id].newest,
             agent=None if choice.agent == DEFAULT_AGENT else choice.agent,
             model=choice.model,
@@ -219,7 +220,8 @@ class OpencodeCliDispatcher(Dispatcher):
                 return None
             self._remember(session_id, content)
         # A session works in the folder that it was made in, whatever is asked of it.
-        return session_id if self._known[session_id].directory == str(directory) else None
+        is_here = is_same_folder(self._known[session_id].directory, str(directory))
+        return session_id if is_here else None
 
     async def _new_session(self, request: RunRequest, directory: Path) -> str:
         session_id = new_session_id()
@@ -250,7 +252,7 @@ class OpencodeCliDispatcher(Dispatcher):
             self._fresh.add(errand.run)
             return Finding.UNKNOWN
         self._remember(errand.session, content)
-        is_finished = Aftermath(messages=tuple(behind)).is_finished
+        is_finished = Aftermath(messages=tuple(behind)).own().is_finished
         return Finding.FINISHED if is_finished else Finding.BROKEN_OFF
 
     async def _end_leftovers(self, errand: Errand) -> None:
@@ -285,7 +287,7 @@ class OpencodeCliDispatcher(Dispatcher):
             content = await self._commands.session(Path(errand.directory), errand.session)
             behind = errand.answers(content.messages) if content is not None else None
             if behind is not None:
-                for event in _told_again(errand, Aftermath(messages=tuple(behind))):
+                for event in _told_again(errand, Aftermath(messages=tuple(behind)).own()):
                     yield event
                 return
         # Whatever comes of it, from now on it may have been sent.

@@ -14,12 +14,10 @@ from attrs import field, frozen
 
 from galaxy_adapters._opencode import child_environment
 from galaxy_adapters.dispatch_opencode_cli.process import SupervisedProcess
-from galaxy_adapters.dispatch_opencode_cli.tickets import MARKER, Errand
+from galaxy_adapters.dispatch_opencode_cli.tickets import MARKER, Errand, sent_text
 from galaxy_core.domain.errors import DispatchRejected
 from galaxy_core.domain.run import RunRequest
 
-_NO_WORDS = "(The order has no text, only the attached files.)"
-"""opencode refuses an empty prompt."""
 _ASKING = ("question", "plan_enter", "plan_exit")
 """Tools that wait for a person, who is not there: in a session that another client made, opencode
 would wait for ever."""
@@ -104,6 +102,9 @@ def attached_files(request: RunRequest) -> list[Path]:
         path = (request.directory / attachment.path).absolute()
         if not path.exists():
             raise DispatchRejected(f"The attachment {path} does not exist.")
+        if not path.is_file() and not path.is_dir():
+            # A pipe would be waited for without end, and is nothing to be shown.
+            raise DispatchRejected(f"The attachment {path} is neither a file nor a folder.")
         found.append(path)
     return found
 
@@ -111,7 +112,7 @@ def attached_files(request: RunRequest) -> list[Path]:
 def _prompt_file(prompt: str) -> IO[bytes]:
     """A file rather than a pipe: a pipe that stays open hangs opencode for ever."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the caller
-    file.write((prompt if prompt.strip() else _NO_WORDS).encode("utf-8", "replace"))
+    file.write(sent_text(prompt).encode())
     file.seek(0)
     return file
 

@@ -51,6 +51,8 @@ class Run:
         Leaving early ends the process and everything it started.
         """
         self._process = process
+        if self.is_cancelled:
+            process.stop()  # while it was being started
         try:
             yield RunStarted(
                 session_id=self.errand.session,

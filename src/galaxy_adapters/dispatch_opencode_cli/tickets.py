@@ -20,6 +20,8 @@ from galaxy_core.domain.order import JSONObject
 MARKER = "GALAXY_RUN_ID"
 """Variable in the environment of every process of a run; its value is the ticket's message id."""
 
+_NO_WORDS = "(The order has no text, only the attached files.)"
+
 
 @frozen(kw_only=True)
 class Errand:
@@ -45,10 +47,10 @@ class Errand:
 
     def answers(self, messages: Sequence[Json]) -> list[Json] | None:
         """What the session holds behind our message; None when it does not hold the message."""
-        ids = [message["info"]["id"] for message in messages]
-        start = ids.index(self.after) + 1 if self.after in ids else 0
-        for place in range(start, len(messages)):
-            if self._is_ours(messages[place]):
+        for place, message in enumerate(messages):
+            # Ids sort by time: the one before ours may have been taken back since.
+            is_later = self.after is None or str(message["info"]["id"]) > self.after
+            if is_later and self._is_ours(message):
                 return list(messages[place + 1 :])
         return None
 
@@ -78,6 +80,13 @@ def errand_of(ticket: Ticket) -> Errand:
         model=text("model"),
         command=text("command"),
     )
+
+
+def sent_text(prompt: str) -> str:
+    """What reaches opencode: it refuses an empty prompt, and standard input is UTF-8."""
+    if not prompt.strip():
+        return _NO_WORDS
+    return prompt.encode("utf-8", "replace").decode("utf-8")
 
 
 def digest(text: str) -> str:

@@ -67,6 +67,9 @@ def _kind(attachment: Attachment, path: Path) -> str | None:
     """Find the kind under which opencode shows the file to the model; None when it cannot."""
     if path.is_dir():
         return "application/x-directory"
+    if path.exists() and not path.is_file():
+        # A pipe would be waited for without end, and is nothing to be shown.
+        raise DispatchRejected(f"The attachment {path} is neither a file nor a folder.")
     guessed = attachment.mime or mimetypes.guess_type(path.name)[0] or ""
     if guessed.startswith(_SHOWN_TO_MODELS):
         return guessed

@@ -12,7 +12,7 @@ import anyio
 import anyio.abc
 from attrs import field, frozen
 
-from galaxy_adapters._opencode import Choice, choose
+from galaxy_adapters._opencode import Choice, choose, is_same_folder
 from galaxy_adapters._opencode.parts import age
 from galaxy_adapters.dispatch_opencode_server.aftermath import read_aftermath
 from galaxy_adapters.dispatch_opencode_server.catalogue import Catalogue
@@ -186,7 +186,7 @@ class OpencodeServerDispatcher:
             newest, _ = await client.newest_messages(session, 1)
         except CallNotFound:
             return None
-        if known.get("directory") != directory:
+        if not is_same_folder(str(known.get("directory")), directory):
             # A session works in the folder that it was made in, whatever is asked of it.
             return None
         if newest:

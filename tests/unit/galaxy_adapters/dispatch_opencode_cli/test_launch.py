@@ -1,6 +1,7 @@
 """How `opencode run` is called, found again and kept to one a session."""
 
 import json
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,12 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from galaxy_adapters.dispatch_opencode_cli.launch import Launch, arguments, attached_files
+from galaxy_adapters.dispatch_opencode_cli.launch import (
+    Launch,
+    _prompt_file,
+    arguments,
+    attached_files,
+)
 from galaxy_adapters.dispatch_opencode_cli.locks import session_lock
 from galaxy_adapters.dispatch_opencode_cli.tickets import (
     MARKER,
@@ -16,6 +22,7 @@ from galaxy_adapters.dispatch_opencode_cli.tickets import (
     digest,
     errand_of,
     new_session_id,
+    sent_text,
 )
 from galaxy_core.domain.delivery import Ticket
 from galaxy_core.domain.errors import DispatcherUnavailable, DispatchRejected
@@ -69,6 +76,21 @@ def test_message_is_found_by_its_place() -> None:
     assert evolve(ERRAND, after="msg_0").answers(SESSION) == SESSION[1:]
 
 
+def test_message_is_found_where_the_one_before_it_was_taken_back() -> None:
+    """An earlier order of the same words is not taken for ours."""
+    assert ERRAND.answers([SESSION[0], *SESSION[2:]]) == [SESSION[4]]
+
+
+@pytest.mark.parametrize("prompt", ["", " \n", "half \ud83d a character", "as it is\r\n"])
+def test_prompt_is_known_by_what_was_sent(prompt: str) -> None:
+    """What opencode does not take as it is would not be found again, and be sent twice."""
+    with _prompt_file(prompt) as file:
+        stored = file.read().decode()
+    assert stored.strip()
+    found = evolve(ERRAND, prompt_digest=digest(sent_text(prompt)), after=None)
+    assert found.answers([message(1, "user", stored)]) == []
+
+
 def test_command_is_found_without_its_words() -> None:
     """A command's text is made by opencode from a template: the first message is ours."""
     assert evolve(ERRAND, prompt_digest=None).answers(SESSION) == SESSION[3:]
@@ -105,6 +127,14 @@ def test_attachment_that_is_no_file_is_rejected(tmp_path: Path, attachment: Atta
     """An order is not carried out without what came with it."""
     request = make_run_request(directory=tmp_path, attachments=(attachment,))
     with pytest.raises(DispatchRejected, match="attachment"):
+        attached_files(request)
+
+
+def test_pipe_is_no_attachment(tmp_path: Path) -> None:
+    """Whoever read it would wait without end."""
+    os.mkfifo(tmp_path / "pipe")
+    request = make_run_request(directory=tmp_path, attachments=(Attachment(path="pipe"),))
+    with pytest.raises(DispatchRejected, match="neither a file nor a folder"):
         attached_files(request)
 
 

@@ -10,11 +10,13 @@ import anyio
 import anyio.lowlevel
 import httpx
 import pytest
+from attrs import evolve
 
 from galaxy_adapters.dispatch_opencode_server import dispatcher as dispatcher_module
 from galaxy_adapters.dispatch_opencode_server import run as run_module
 from galaxy_core.domain.delivery import Finding, Ticket
 from galaxy_core.domain.errors import DispatcherUnavailable
+from galaxy_core.domain.ids import ConversationKey
 from galaxy_core.domain.run import (
     PermissionRequested,
     RunEnded,
@@ -23,6 +25,7 @@ from galaxy_core.domain.run import (
     RunStarted,
     Verdict,
 )
+from galaxy_core.domain.session import Session
 from tests.unit.galaxy_adapters.dispatch_opencode_server.played import SESSION, Played
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +37,7 @@ HOUR = timedelta(hours=1)
 @pytest.fixture
 async def played(tmp_path: Path) -> AsyncIterator[Played]:
     """Give an opencode that does nothing by itself."""
-    made = Played(tmp_path)
+    made = Played(tmp_path.resolve())
     yield made
     made.close()
 
@@ -128,6 +131,17 @@ async def test_session_that_is_gone_at_the_last_moment_is_replaced(played: Playe
         played.special = gone
         with pytest.raises(DispatcherUnavailable):
             await follow(dispatcher.run(request, ticket))
+
+
+async def test_folder_by_another_name_keeps_its_session(played: Played, tmp_path: Path) -> None:
+    """opencode calls a folder by its real name, also when it was asked for through a link."""
+    link = tmp_path / "link"
+    link.symlink_to(played.directory)
+    request = evolve(played.request(), directory=link)
+    session = Session(conversation=ConversationKey("c"), session_id=SESSION)
+    async with played.dispatcher() as dispatcher:
+        ticket = await dispatcher.prepare(request, session, attempt=1)
+    assert not ticket.is_session_replaced
 
 
 async def test_resumed_sub_agent_is_heard(played: Played) -> None:
