@@ -3,7 +3,7 @@
 # ruff: noqa: D102 - the suite's harness says what each method is for
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -55,7 +55,14 @@ class FilesQueueHarness(QueueHarness):
         return self.clock.now()
 
     async def elapse(self, duration: timedelta) -> None:
+        # A manual clock waits neither for the kernel's notices nor for threads.
+        for queue in self._hosts:
+            with suppress(OSError):
+                await queue._keeper.catch_up()
         await self.clock.elapse(duration)
+        with anyio.move_on_after(_NOTICE_SECONDS):
+            while any(queue._keeper.is_healing for queue in self._hosts):  # noqa: ASYNC110
+                await anyio.sleep(0.001)
 
     async def catalogue(self) -> OrderCatalogue:
         return FilesystemOrderCatalogue(

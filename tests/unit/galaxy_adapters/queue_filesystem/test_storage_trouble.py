@@ -21,7 +21,6 @@ from galaxy_core.wire.layout import Layout
 from galaxy_core.wire.order import encode_order
 from tests.contract.files_queue import FilesQueueHarness, files_queue
 
-
 ROOM = 6
 """So many files make room for the work on one order, with its lane, its link and its archive."""
 
