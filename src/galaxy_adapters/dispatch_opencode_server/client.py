@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 import httpx
 from attrs import field, frozen
-from httpx_sse import SSEError, aconnect_sse
 
+from galaxy_adapters.dispatch_opencode_server.stream import decoded_events
 from galaxy_core.domain.errors import (
     DispatcherUnavailable,
     DispatchRejected,
@@ -100,24 +100,23 @@ class OpencodeClient:
     async def events(self) -> AsyncIterator[AsyncIterator[Json]]:
         """Listen to everything that happens in the server, from now on.
 
-        Yields `{"directory", "payload"}` as sent.  Raises `DispatcherUnavailable` when the
-        stream ends, breaks or is silent for 30 s.
+        Yields `{"directory", "payload"}` as sent, without duplicates.  Raises
+        `DispatcherUnavailable` when the stream breaks or is silent for 30 s.
         """
         timeout = httpx.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS)
         try:
-            async with aconnect_sse(self._http, "GET", "/global/event", timeout=timeout) as source:
-                self._raise_for(source.response, "GET /global/event", b"")
-                yield self._decoded(source.aiter_sse())
-        except (httpx.HTTPError, SSEError, ValueError, PermanentError) as error:
+            headers = {"accept": "text/event-stream", "cache-control": "no-store"}
+            async with self._http.stream(
+                "GET", "/global/event", headers=headers, timeout=timeout
+            ) as response:
+                self._raise_for(response, "GET /global/event", b"")
+                kind = response.headers.get("content-type", "")
+                if not kind.startswith("text/event-stream"):
+                    raise DispatcherUnavailable(f"opencode sends no events, but {kind!r}.")
+                yield decoded_events(response.aiter_bytes())
+        except (httpx.HTTPError, ValueError, PermanentError) as error:
             # A refusal, too: a proxy may let everything through but this.
             raise DispatcherUnavailable(f"The event stream of opencode broke: {error!r}") from error
-
-    @staticmethod
-    async def _decoded(events: AsyncIterator[Any]) -> AsyncIterator[Json]:
-        async for event in events:
-            decoded = json.loads(event.data)
-            if isinstance(decoded, dict):
-                yield decoded
 
     # ---- a project
 

@@ -223,8 +223,9 @@ class EventHub:
                 kind = payload.get("type")
                 if kind == "server.connected":
                     self._greet()
-                elif isinstance(kind, str) and kind != "sync":  # those are duplicates
+                elif isinstance(kind, str):
                     self._hand_out(kind, payload.get("properties") or {})
+        raise DispatcherUnavailable("The event stream of opencode ended.")
 
     def _greet(self) -> None:
         self._down_since = None
