@@ -47,7 +47,7 @@ from galaxy_core.ports.incident_sink import IncidentSink
 
 _AFTER_FAILURE = timedelta(seconds=1)
 _LOOKS_PER_LEASE = 30
-_ECHO_PAUSE_SECONDS = 0.001
+_ECHO_PAUSE_SECONDS = 0.002
 
 
 @define(eq=False)
