@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import psutil
 from attrs import frozen
+
+_DEAD = frozenset({b"Z", b"X"})
 
 
 @frozen
@@ -24,23 +27,32 @@ class ProcessIdentity:
 
 def identify(pid: int) -> ProcessIdentity | None:
     """Say who has this number now; None when nobody has, or only a zombie."""
+    boot = _linux_boot()
     try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        birth = _linux_birth(pid) or f"{process.create_time():.2f}"
+        birth = _linux_birth(pid, boot) if boot is not None else _other_birth(pid)
     except (psutil.Error, OSError):
         return None
-    return ProcessIdentity(pid, birth)
+    return ProcessIdentity(pid, birth) if birth is not None else None
 
 
-def _linux_birth(pid: int) -> str | None:
-    """Give the boot and the clock ticks since then; None where there is no Linux `/proc`."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    if not boot.exists():
+@lru_cache
+def _linux_boot() -> str | None:
+    """Name this boot of the machine; None where there is no Linux `/proc`."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
         return None
+
+
+def _linux_birth(pid: int, boot: str) -> str | None:
+    """Give the boot and the clock ticks since then.  One read: it is asked at every call."""
     stat = Path(f"/proc/{pid}/stat").read_bytes()
     # The second field is the command in parentheses and may hold anything, spaces included; the
-    # start time is the 22nd field of all.
-    ticks = stat[stat.rindex(b")") + 2 :].split()[19]
-    return f"{boot.read_text(encoding='ascii').strip()}/{ticks.decode('ascii')}"
+    # state is the third, the start time the 22nd of all.
+    fields = stat[stat.rindex(b")") + 2 :].split()
+    return None if fields[0] in _DEAD else f"{boot}/{fields[19].decode('ascii')}"
+
+
+def _other_birth(pid: int) -> str | None:
+    process = psutil.Process(pid)
+    return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
