@@ -100,8 +100,18 @@ class Healer:
         return self._return(ball, "It was marked as being worked on, but nobody did.")
 
     def sweep(self) -> None:
-        """Remove what dead writers left.  Blocks."""
+        """Remove what dead writers left, and ids of files that are gone.  Blocks."""
         sweep_scratch(Path(self.paths.scratch))
+        self.desk.identity.sweep(self._alive)
+
+    def _alive(self) -> frozenset[str]:
+        """All files that wait or are held."""
+
+        def held() -> set[str]:
+            return {ball.name for ball in self.holding.survey()[0]}
+
+        # One that changes its place between two looks is seen by the third.
+        return frozenset(held() | set(os.listdir(self.paths.orders)) | held())
 
     def _return(self, ball: Ball, reason: str) -> str | None:
         path = self.paths.ball(ball)

@@ -136,6 +136,18 @@ class Identity:
         except OSError:  # no such link, or no link
             return None
 
+    def sweep(self, alive: Callable[[], frozenset[str]]) -> None:
+        """Release the ids of files that a person has removed, or that were set aside.
+
+        `alive()` gives the names of all files that wait or are held.  Raises `OSError`.
+        """
+        owners = {order_id: self.owner(order_id) for order_id in os.listdir(self.paths.ids)}
+        # Looked for after the links: a file that comes in between has no link among these.
+        names = alive() if owners else frozenset()
+        for order_id, owner in owners.items():
+            if owner is not None and owner.name not in names and self.owner(order_id) == owner:
+                self.release(OrderId(order_id))
+
     def is_taken(self, order_id: OrderId, name: str, modified_ns: int) -> bool:
         """Whether the id belongs to another order than the one in this file."""
         owner = self.owner(order_id)

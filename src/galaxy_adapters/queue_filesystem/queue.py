@@ -197,7 +197,8 @@ class FilesystemOrderQueue(OrderQueue):
                 f"The folders below {self._layout.notepads} lie on several file systems, so "
                 "files cannot be renamed between them. Put them on one."
             )
-        self._healer.sweep()
+        with storage_errors("clean up", self._paths.scratch):
+            self._healer.sweep()
 
     def _ours(self) -> frozenset[Ball]:
         return frozenset((*(held.ball for held in self._held.values()), *self._claimer.taking))

@@ -283,6 +283,17 @@ async def test_number_is_the_same_after_a_crash(desk: Desk) -> None:
     assert (again.order.id, again.order.payload, again.attempt) == ("x-2", "two", 2)
 
 
+async def test_id_of_a_removed_order_is_free_again(desk: Desk) -> None:
+    """A person takes an order away that was tried before, and drops a better one of that name."""
+    desk.drop("a.json", {"payload": "one"})
+    await desk.queue.nack(await desk.next(), delay=timedelta(hours=1))
+    (desk.orders / "a.json").unlink()
+    await desk.harness.restart()
+    desk.queue = await desk.harness.open("again")
+    desk.drop("a.json", {"payload": "two"})
+    assert (await desk.done()).order.id == "a"
+
+
 async def test_response_of_an_older_order_keeps_its_id(desk: Desk) -> None:
     """A response that no journal accounts for is not this order's answer."""
     layout = desk.harness.layout
