@@ -65,7 +65,7 @@ class ScriptedDispatcher(Dispatcher):
         wanted = session.session_id if session and session.dispatcher in (None, NAME) else None
         kept = wanted if wanted in self._memory.sessions else None
         session_id = kept or f"scripted_{secrets.token_hex(8)}"
-        self._memory.sessions.setdefault(session_id, 0)
+        self._memory.use(session_id)
         message_id = f"message_{secrets.token_hex(8)}"
         self._prepared.add(message_id)
         self._memory.save()
@@ -102,9 +102,9 @@ class ScriptedDispatcher(Dispatcher):
                 yield event
 
     async def _play(self, request: RunRequest, ticket: Ticket) -> AsyncGenerator[RunEvent, None]:
-        number = self._memory.sessions.get(ticket.session_id, 0) + 1
+        number = self._memory.use(ticket.session_id, prompts=1)
+        self._prepared.discard(ticket.message_id)
         message = Message(session=ticket.session_id, digest=digest(request.prompt))
-        self._memory.sessions[ticket.session_id] = number
         self._memory.messages[ticket.message_id] = message
         self._memory.save()
         run = Run(
@@ -112,7 +112,7 @@ class ScriptedDispatcher(Dispatcher):
             lines=parse(request.prompt, number),
             limits=request.limits,
             clock=self._clock,
-            allowed=self._allowed.setdefault(ticket.session_id, set()),
+            allowed=self._allowed_in(ticket.session_id),
         )
         self._runs[ticket.message_id] = run
         try:
@@ -127,6 +127,12 @@ class ScriptedDispatcher(Dispatcher):
                         yield event
         finally:
             self._runs.pop(ticket.message_id, None)
+
+    def _allowed_in(self, session_id: str) -> set[str]:
+        """What was allowed for good in a session; forgotten with it."""
+        for forgotten in self._allowed.keys() - self._memory.sessions.keys():
+            del self._allowed[forgotten]
+        return self._allowed.setdefault(session_id, set())
 
     async def answer(self, ticket: Ticket, request_id: RequestId, answer: Answer) -> None:
         run = self._runs.get(ticket.message_id)

@@ -17,7 +17,7 @@ from galaxy_adapters._files import replace_atomically
 from galaxy_core.domain.run import Verdict
 
 _KEPT = 500
-"""Newest messages that are remembered."""
+"""Newest messages, and sessions used last, that are remembered."""
 
 
 @define(kw_only=True)
@@ -39,7 +39,7 @@ class Memory:
 
     _file: Path | None
     sessions: dict[str, int] = field(factory=dict, init=False)
-    """Prompts of each session so far."""
+    """Prompts of each session so far; the one used last is the last."""
     messages: dict[str, Message] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -56,9 +56,18 @@ class Memory:
         """Whether it outlives the process."""
         return self._file is not None
 
+    def use(self, session: str, *, prompts: int = 0) -> int:
+        """Take note that a session is used, for so many new prompts; returns how many it had."""
+        number = self.sessions.pop(session, 0) + prompts
+        self.sessions[session] = number
+        while len(self.sessions) > _KEPT:
+            del self.sessions[next(iter(self.sessions))]
+        return number
+
     def save(self) -> None:
         """Write everything down; readers see the old or the new file, whole."""
-        self.messages = dict(list(self.messages.items())[-_KEPT:])
+        while len(self.messages) > _KEPT:
+            del self.messages[next(iter(self.messages))]
         if self._file is None:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)
