@@ -32,10 +32,12 @@ class Aftermath:
     def own(self) -> Aftermath:
         """Leave out what came of messages that somebody else wrote after our turn was over."""
         for place, message in enumerate(self.messages):
-            if _is_of_a_person(message):
-                before = Aftermath(messages=self.messages[:place], is_overtaken=True)
-                if before.is_finished:
-                    return before
+            if not place or not _is_of_a_person(message):
+                continue
+            before = Aftermath(messages=self.messages[:place], is_overtaken=True)
+            # After a summary it is the prompt itself that opencode repeats (1.18).
+            if before.is_finished and not before.messages[-1]["info"].get("summary"):
+                return before
         return self
 
     @property
