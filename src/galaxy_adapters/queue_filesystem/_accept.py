@@ -103,8 +103,8 @@ class Acceptance:
 
     def _store(self, order: Order, arrival_ns: int) -> Accepted:
         for number in itertools.count(1):
-            candidate = order.id if number == 1 else numbered(order.id, number)
-            accepted = self._store_as(evolve(order, id=candidate), arrival_ns)
+            named = order if number == 1 else evolve(order, id=numbered(order.id, number))
+            accepted = self._store_as(named, arrival_ns)
             if accepted is not None:
                 return accepted
         raise AssertionError("numbers never run out")
