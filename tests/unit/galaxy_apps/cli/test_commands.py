@@ -75,7 +75,10 @@ def test_failures_are_one_sentence_and_a_code(
     "line, offered",
     [
         ("galaxy or", {"order"}),
-        ("galaxy order ", {"submit", "list", "show", "wait", "answer", "cancel", "retry", "--help"}),
+        (
+            "galaxy order ",
+            {"submit", "list", "show", "wait", "answer", "cancel", "retry", "--help"},
+        ),
         ("galaxy --config f order submit --pri", {"--priority"}),
         ("galaxy order submit --priority u", {"urgent"}),
         ("galaxy order list --state d", {"dead"}),
