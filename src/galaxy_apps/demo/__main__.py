@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -28,6 +29,8 @@ EXIT_NO_ANSWER = 1
 EXIT_NO_OPENCODE = 3
 LOOK_EVERY_S = 0.05
 LETTER_PATIENCE_S = 10.0
+SHORTEST_LIFE_S = 2.0
+"""A Hermes that lives shorter than this is not started again."""
 
 
 class Told(Exception):
@@ -113,9 +116,19 @@ def perform(stage: Stage, settings: Path, *, is_once: bool, patience_s: float) -
     say("Hermes goes on serving. In another terminal, in this folder:")
     say(f'    .venv/bin/galaxy order submit "What is in this folder?" --wait --config {settings}')
     say("Ctrl-C (or TERM) ends it.")
-    hermes.wait()
-    say("Hermes has ended; its log says why.")
-    return EXIT_NO_ANSWER
+    return keep_serving(stage, settings, hermes)
+
+
+def keep_serving(stage: Stage, settings: Path, hermes: subprocess.Popen[str]) -> int:
+    """Start Hermes again whenever it dies, as a service manager does; ends when that is no use."""
+    while True:
+        begun = time.monotonic()
+        code = hermes.wait()
+        if time.monotonic() - begun < SHORTEST_LIFE_S:
+            say(f"Hermes ended at once (code {code}); see {stage.folder / 'hermes.log'}")
+            return EXIT_NO_ANSWER
+        say(f"Hermes ended (code {code}) and is started again; no order is lost by that.")
+        hermes = stage.start_hermes(settings)
 
 
 def announce(*, provider: str | None, opencode: Path, settings: Path) -> None:

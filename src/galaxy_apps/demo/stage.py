@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from attrs import define, field
 
@@ -72,20 +73,29 @@ class Stage:
 
     def start_model(self) -> None:
         """Start the scripted model and let opencode see nothing else."""
-        command = [sys.executable, "-m", "galaxy_core.testing.scripted_llm", "--port", "0"]
-        child = self._start(command, stdout=subprocess.PIPE)
-        line = child.stdout.readline() if child.stdout else ""
-        word, _, url = line.strip().partition(" ")
-        if word != "listening":
+        # The same port as last time: an opencode server that outlived a killed demo goes on there.
+        kept = self.folder / "model-port"
+        port = kept.read_text(encoding="utf-8").strip() if kept.exists() else ""
+        url = self._listening_model(port if port.isdigit() else "0") or self._listening_model("0")
+        if url is None:
             raise RuntimeError("the scripted model did not start")
+        kept.write_text(str(urlsplit(url).port), encoding="utf-8")
         write_opencode_project(self.folder / "project", url)
         self.environment = private_environment(self.folder / "home", self.environment) | {
             name: value for name, value in self.environment.items() if name == "GALAXY_OPENCODE_BIN"
         }
 
+    def _listening_model(self, port: str) -> str | None:
+        """Start the scripted model on a port; its address, None when the port is taken."""
+        command = [sys.executable, "-m", "galaxy_core.testing.scripted_llm", "--port", port]
+        child = self._start(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        line = child.stdout.readline() if child.stdout else ""
+        word, _, url = line.strip().partition(" ")
+        return url if word == "listening" else None
+
     def start_hermes(self, settings: Path) -> subprocess.Popen[str]:
         """Start the daemon; what it says goes to `hermes.log`."""
-        log = (self.folder / "hermes.log").open("w", encoding="utf-8")
+        log = (self.folder / "hermes.log").open("a", encoding="utf-8")
         command = [sys.executable, "-m", "galaxy_apps.hermes", "--config", str(settings)]
         with log:
             return self._start(command, stdout=log.fileno(), stderr=subprocess.STDOUT)
