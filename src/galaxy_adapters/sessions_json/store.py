@@ -13,10 +13,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from anyio import to_thread
+from anyio.lowlevel import checkpoint
 from attrs import define, evolve, field
 
 from galaxy_adapters._files import (
@@ -63,7 +65,12 @@ class JsonSessionStore(SessionStore):
     """The file as it was read last."""
 
     async def get(self, conversation: ConversationKey) -> Session | None:
-        return (await to_thread.run_sync(self._read)).sessions.get(conversation)
+        book = self._fresh()
+        if book is None:
+            book = await to_thread.run_sync(self._read)
+        else:
+            await checkpoint()
+        return book.sessions.get(conversation)
 
     async def put(self, session: Session) -> None:
         await to_thread.run_sync(self._put, session)
@@ -102,6 +109,8 @@ class JsonSessionStore(SessionStore):
             session = evolve(session, wire=known.wire)
         data = encode_sessions(book.put(session), default=self._default)
         write_durably(self._layout.sessions, data)
+        with suppress(OSError, UnreadableFile):
+            self._read_once()  # so that the next `get` need not
 
     def _read(self) -> SessionBook:
         """The file as it stands; one that cannot be read is set aside under the lock."""
@@ -123,11 +132,19 @@ class JsonSessionStore(SessionStore):
                     return SessionBook()
             time.sleep(_PAUSE_S)
 
-    def _read_once(self) -> SessionBook:
+    def _fresh(self) -> SessionBook | None:
+        """What the file says, if it is the one that was read last; costs microseconds."""
         known = self._known
-        try:
+        with suppress(OSError):
             if known is not None and known[0] == _stamp(os.lstat(self._layout.sessions)):
                 return known[1]
+        return None
+
+    def _read_once(self) -> SessionBook:
+        book = self._fresh()
+        if book is not None:
+            return book
+        try:
             data, found = read_plain_file(self._layout.sessions, limit=MAX_BYTES)
         except FileNotFoundError:
             return SessionBook()

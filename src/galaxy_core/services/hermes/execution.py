@@ -16,11 +16,17 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import anyio
+import structlog
 from attrs import define, evolve, field, frozen
 
 from galaxy_core.domain.audit import AuditEvent, AuditType
 from galaxy_core.domain.delivery import Delivery, Finding, RunRecord, Settlement, Ticket, TicketKind
-from galaxy_core.domain.errors import DispatcherUnavailable, DispatchRejected, GalaxyError
+from galaxy_core.domain.errors import (
+    DispatcherUnavailable,
+    DispatchRejected,
+    GalaxyError,
+    TransientError,
+)
 from galaxy_core.domain.ids import RequestId
 from galaxy_core.domain.order import Order
 from galaxy_core.domain.policy import RecoveryPolicy
@@ -41,6 +47,8 @@ from galaxy_core.services.hermes.config import HermesConfig, HermesPorts
 from galaxy_core.services.hermes.people import OWN_REQUEST, PeopleDesk
 from galaxy_core.services.hermes.requests import build_request
 from galaxy_core.services.trail import Opening, Trail, preview
+
+log = structlog.get_logger(__name__)
 
 FETCH_ATTEMPTS_FACTOR = 10
 """An order whose answer only has to be fetched may be claimed more often than `max_attempts`
@@ -75,6 +83,8 @@ class Execution:
     _started_at: datetime = field(init=False)
     _is_replaced: bool = field(default=False, init=False)
     _may_have_run_twice: bool = field(default=False, init=False)
+    _is_session_used: bool = field(default=False, init=False)
+    """Whether the conversation goes on in its session, of which only the date is to be written."""
 
     def __attrs_post_init__(self) -> None:
         self._started_at = self._ports.clock.now()
@@ -244,26 +254,31 @@ class Execution:
         )
         lines = self._start_lines(ticket, session)
 
-        async def write_lines() -> None:
-            await self._opening.write(self._trail, *lines)
-
-        async def write_ticket() -> None:
-            if is_new:
-                dated = evolve(ticket, created_at=ticket.created_at or now)
-                await self._ports.journal.write_ticket(self._order.id, dated)
-
-        async def write_both() -> None:
-            await write_lines()
-            await write_ticket()
+        async def put_session() -> None:
+            if known is not None and evolve(known, updated_at=now) == used:
+                # Nothing but its date changes: that is written while the agent works.
+                self._is_session_used = True
+            else:
+                await self._ports.sessions.put(used)
 
         # The trail first: a ticket is what later attempts go by, so the lines that belong to it
-        # must stand wherever it stands.  So must the conversation's session, once it is another
-        # one: where only its date changes, nobody has to wait for that.
-        if known is not None and evolve(known, updated_at=now) == used:
-            await together(write_both, lambda: self._ports.sessions.put(used))
-            return
-        await together(write_lines, lambda: self._ports.sessions.put(used))
-        await write_ticket()
+        # must stand wherever it stands.
+        await together(lambda: self._opening.write(self._trail, *lines), put_session)
+        if is_new:
+            dated = evolve(ticket, created_at=ticket.created_at or now)
+            await self._ports.journal.write_ticket(self._order.id, dated)
+
+    async def _date_session(self, ticket: Ticket) -> None:
+        """Note when the conversation was used last."""
+        conversation = self._order.conversation(self._config.machine)
+        try:
+            known = await self._ports.sessions.get(conversation)
+            if known is not None and known.session_id == ticket.session_id:
+                now = self._ports.clock.now()
+                await self._ports.sessions.put(evolve(known, updated_at=now))
+        except TransientError as error:
+            # Only the order in which conversations are listed depends on it.
+            log.warning("session.date_not_written", order_id=self._order.id, error=str(error))
 
     def _start_lines(self, ticket: Ticket, session: Session | None) -> list[AuditEvent]:
         lines = []
@@ -299,6 +314,8 @@ class Execution:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._people.watch, name="request-deadlines")
             tasks.start_soon(self._leave_when_cancelled, tasks.cancel_scope, name="cancel-budget")
+            if self._is_session_used:
+                tasks.start_soon(self._date_session, ticket, name="session-date")
             try:
                 async with aclosing(self._ports.dispatcher.run(request, ticket)) as events:
                     async for event in events:
