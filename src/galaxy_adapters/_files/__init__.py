@@ -1,6 +1,7 @@
 """Files shared by the adapters: durable writes, exclusive names, notices of changes."""
 
 from galaxy_adapters._files.durable import (
+    Publication,
     append_durably,
     create_durably,
     create_named,
@@ -36,6 +37,7 @@ __all__ = [
     "Change",
     "ChangeKind",
     "FolderWatch",
+    "Publication",
     "SharedSync",
     "append_durably",
     "create_durably",

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from galaxy_adapters._files.errors import storage_errors
 from galaxy_adapters._files.rename import rename_exclusively
+from galaxy_adapters._files.writeback import start_writing_back
 
 SCRATCH_PREFIX = ".tmp-"
 SCRATCH_LIFE = timedelta(hours=1)
@@ -95,6 +96,64 @@ def create_named(
                 return True
         os.unlink(name)
         return False
+
+
+class Publication:
+    """A new file that is visible at once, and durable after `sync` and a sync of its folder.
+
+    The name comes before the syncs, so that one commit of a file system's journal carries both
+    content and name; that halves the time.  Hence a reader may see the file before it is for
+    good, and a power cut before that may leave it torn or empty: for files that are checked when
+    read, and not answered for until both syncs are done.  Errors are `OSError`.
+    """
+
+    def __init__(self, path: str, data: bytes, *, scratch: str, modified_ns: int) -> None:
+        self.path = path
+        self._data = data
+        self._scratch = scratch
+        self._modified_ns = modified_ns
+        self._fd = -1
+        self.size = len(data)
+        self.inode = 0
+
+    def begin(self) -> bool:
+        """Give the file its name; False, with nothing done, when another file has that."""
+        name, self._fd = _open_scratch(self._scratch, 0o644)
+        is_begun = False
+        try:
+            with _dropped_on_error(name):
+                write_all(self._fd, self._data)
+                os.utime(self._fd, ns=(self._modified_ns, self._modified_ns))
+                self.inode = os.fstat(self._fd).st_ino
+                is_begun = rename_exclusively(name, self.path)
+                if not is_begun:
+                    os.unlink(name)
+        finally:
+            if not is_begun:
+                self._close()
+        return is_begun
+
+    def start_writing_back(self) -> None:
+        """Have the content on its way to the disk, without waiting: for many files at once."""
+        start_writing_back(self._fd)
+
+    def sync(self) -> None:
+        """Wait until the content is on the disk; if it cannot be, the file is taken back."""
+        try:
+            sync_file(self._fd)
+        except OSError:
+            # What could not be synced must not be found by who asks whether it was accepted.
+            with contextlib.suppress(OSError):
+                found = os.stat(self.path, follow_symlinks=False)
+                if found.st_ino == os.fstat(self._fd).st_ino:  # else it was moved on
+                    os.unlink(self.path)
+            raise
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        os.close(self._fd)
+        self._fd = -1
 
 
 def replace_atomically(
@@ -182,8 +241,7 @@ def _fill(
     is_synced: bool = True,
 ) -> str:
     """Write a new scratch file, closed when this returns; nothing is left after an error."""
-    name = os.path.join(folder, f"{SCRATCH_PREFIX}{os.getpid()}-{_run}-{next(_serial)}")
-    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    name, fd = _open_scratch(folder, mode)
     with _dropped_on_error(name):
         try:
             write_all(fd, data)
@@ -194,6 +252,11 @@ def _fill(
         finally:
             os.close(fd)
     return name
+
+
+def _open_scratch(folder: str | Path, mode: int) -> tuple[str, int]:
+    name = f"{folder}/{SCRATCH_PREFIX}{os.getpid()}-{_run}-{next(_serial)}"
+    return name, os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
 
 
 @contextlib.contextmanager

@@ -1,32 +1,36 @@
 """Accepting an order: when `accept` returns, it survives a power cut.
 
-One file is written and synced under a scratch name, renamed into the orders' folder, and the
-folder is synced; many who accept at once share that last sync.  A process that dies on the way
-has accepted nothing: the order may be there or not, and handing it in again finds out.
+One file is written under a scratch name, renamed into the orders' folder, and both are synced;
+many who accept at once share the folder's sync.  A process that dies on the way has accepted
+nothing: the order may be there or not (after a power cut also torn, and is set aside then), and
+handing it in again finds out.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import threading
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from attrs import define, evolve, field, frozen
 
 from galaxy_adapters._files import (
+    Publication,
     SharedSync,
     create_durably,
-    create_named,
     storage_errors,
+    sync_file,
     write_durably,
 )
 from galaxy_adapters.queue_filesystem._archive import Archive
 from galaxy_adapters.queue_filesystem._identity import Identity
 from galaxy_adapters.queue_filesystem._paths import ENDING, QueuePaths, stem_of
-from galaxy_adapters.queue_filesystem._reader import Found, read_order
-from galaxy_core.domain.errors import InvalidOrder
+from galaxy_adapters.queue_filesystem._reader import Found, Stamp, read_order
+from galaxy_core.domain.errors import GalaxyError, InvalidOrder, StorageUnavailable
 from galaxy_core.domain.ids import OrderId, numbered, why_not_an_order_id
 from galaxy_core.domain.order import Order
 from galaxy_core.ports.clock import Clock
@@ -39,11 +43,28 @@ _CLOSE_NS = 1_000_000_000
 
 
 @frozen
+class NewFile:
+    """The file in which a new order lies."""
+
+    name: str
+    order: Order
+    stamp: Stamp
+
+
+@frozen
 class Accepted:
-    """What became of an order, and the file it lies in when it is new."""
+    """What became of an order, and its file when it is new."""
 
     enqueued: Enqueued
-    name: str | None = None
+    file: NewFile | None = None
+
+
+@frozen
+class Rival:
+    """Who has an id already: the order (None when it cannot be read) and its file."""
+
+    order: Order | None
+    path: str
 
 
 @define(eq=False)
@@ -79,58 +100,109 @@ class Acceptance:
 
         Raises `InvalidOrder`, `StorageUnavailable`.
         """
-        problem = why_not_an_order_id(order.id)
-        if problem is not None:
-            raise InvalidOrder(f"Order id {order.id!r} cannot be used: {problem}.")
+        _check_id(order)
         with storage_errors("store an order in", self.paths.orders):
             key = order.idempotency_key
             # An order whose id is its key needs no second record of it.
-            if key is None or key == order.id:
-                return self._store(order, arrival_ns)
-            return self._store_once(order, key, arrival_ns)
+            if key is not None and key != order.id:
+                return self._store_once(order, key, arrival_ns)
+            return self._store(order, arrival_ns)
+
+    def accept_all(self, orders: Sequence[tuple[Order, int]]) -> list[Accepted | GalaxyError]:
+        """Store many orders, with their arrivals, and share the syncs; what became of each.
+
+        They have no idempotency key, or one that is their id.
+        """
+        results: list[Accepted | GalaxyError] = []
+        begun: dict[int, Publication] = {}
+        for order, arrival_ns in orders:
+            try:
+                _check_id(order)
+                with storage_errors("store an order in", self.paths.orders):
+                    accepted, publication = self._begin(order, arrival_ns)
+                if publication is not None:
+                    begun[len(results)] = publication
+                results.append(accepted)
+            except GalaxyError as error:
+                results.append(error)
+        for number, failure in self._sync_all(begun):
+            results[number] = failure
+        return results
+
+    def _sync_all(self, begun: dict[int, Publication]) -> Iterator[tuple[int, StorageUnavailable]]:
+        """Sync files and their folder; which of them failed."""
+        if len(begun) > 1:
+            for publication in begun.values():
+                publication.start_writing_back()
+        synced = []
+        for number, publication in begun.items():
+            try:
+                with storage_errors("store an order in", self.paths.orders):
+                    publication.sync()
+                synced.append(number)
+            except StorageUnavailable as error:
+                yield number, error
+        try:
+            if synced:
+                self._sync.sync()
+        except StorageUnavailable as error:
+            for number in synced:
+                yield number, error
 
     def is_known(self, order_id: OrderId) -> bool:
         """Whether some order has the id."""
-        return self._rival(order_id) is not _NOBODY
+        return self._rival(order_id) is not None
 
     def free_id(self, order_id: OrderId) -> OrderId:
         """The first numbered id that no order has."""
         return next(
             candidate
             for number in itertools.count(2)
-            if self._rival(candidate := numbered(order_id, number)) is _NOBODY
+            if self._rival(candidate := numbered(order_id, number)) is None
         )
 
     def _store(self, order: Order, arrival_ns: int) -> Accepted:
-        for number in itertools.count(1):
-            named = order if number == 1 else evolve(order, id=numbered(order.id, number))
-            accepted = self._store_as(named, arrival_ns)
-            if accepted is not None:
-                return accepted
-        raise AssertionError("numbers never run out")
+        accepted, publication = self._begin(order, arrival_ns)
+        if publication is not None:
+            publication.sync()
+            self._sync.sync()
+        return accepted
 
-    def _store_as(self, order: Order, arrival_ns: int) -> Accepted | None:
-        """Store it under exactly its id; None when another order has that."""
-        name = order.id + ENDING
-        while True:
-            rival = self._rival(order.id)
-            if rival is _NOBODY:
-                target = Path(self.paths.order(name))
-                is_new = create_named(
-                    target,
-                    encode_order(order),
-                    scratch=self.paths.scratch_folder,
+    def _begin(self, order: Order, arrival_ns: int) -> tuple[Accepted, Publication | None]:
+        """Give the order's file its name; what is still to be synced, if it is new."""
+        for candidate in _candidates(order):
+            name = candidate.id + ENDING
+            rival = self._rival(candidate.id) if self._is_used(candidate.id) else None
+            while rival is None:
+                publication = Publication(
+                    self.paths.order(name),
+                    encode_order(candidate),
+                    scratch=self.paths.scratch,
                     modified_ns=arrival_ns,
                 )
-                if is_new:
-                    self._sync.sync()
-                    return Accepted(Enqueued(order_id=order.id, is_new=True), name)
-                continue  # somebody was faster: look who
-            if rival is None or not _is_same(rival, order):
-                return None
-            # Who stored it may have died before the sync, and this answer promises as much.
-            self._sync.sync()
-            return Accepted(Enqueued(order_id=order.id, is_new=False))
+                if publication.begin():
+                    enqueued = Enqueued(order_id=candidate.id, is_new=True)
+                    stamp = (arrival_ns, publication.size, publication.inode)
+                    return Accepted(enqueued, NewFile(name, candidate, stamp)), publication
+                rival = self._rival(candidate.id)  # whose file has the name
+            repeated = self._repeat(rival, candidate)
+            if repeated is not None:
+                return repeated, None
+        raise AssertionError("numbers never run out")
+
+    def _repeat(self, rival: Rival, order: Order) -> Accepted | None:
+        """Accept an order that is stored already; None when it is another one."""
+        if rival.order is None or not _is_same(rival.order, order):
+            return None
+        # Who stored it may have died before the syncs, and this answer promises as much.
+        with contextlib.suppress(FileNotFoundError):  # moved on meanwhile, by a worker
+            fd = os.open(rival.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                sync_file(fd)
+            finally:
+                os.close(fd)
+        self._sync.sync()
+        return Accepted(Enqueued(order_id=order.id, is_new=False))
 
     def _store_once(self, order: Order, key: str, arrival_ns: int) -> Accepted:
         """Store it unless an order with this key is known.
@@ -142,44 +214,45 @@ class Acceptance:
         known = _read_id(record)
         if known is None:
             wanted = self._first_free(order)
-            if not create_durably(record, wanted.encode(), scratch=self.paths.scratch_folder):
-                known = _read_id(record)
-            else:
-                known = wanted
-                return self._store_for(record, evolve(order, id=known), arrival_ns)
-        if known is not None and self._rival(known) is not _NOBODY:
-            return Accepted(Enqueued(order_id=known, is_new=False))
-        return self._store_for(record, evolve(order, id=known or order.id), arrival_ns)
-
-    def _store_for(self, record: Path, order: Order, arrival_ns: int) -> Accepted:
-        accepted = self._store(order, arrival_ns)
-        if accepted.enqueued.order_id != order.id:  # the id was taken in between
+            is_ours = create_durably(record, wanted.encode(), scratch=self.paths.scratch_folder)
+            known = wanted if is_ours else _read_id(record)
+        else:
+            rival = self._rival(known)
+            # One that cannot be read was torn by a power cut before it was accepted.
+            if rival is not None and rival.order is not None:
+                return Accepted(Enqueued(order_id=known, is_new=False))
+        again = evolve(order, id=known or order.id)
+        accepted = self._store(again, arrival_ns)
+        if accepted.enqueued.order_id != again.id:  # another order has taken the id
             data = accepted.enqueued.order_id.encode()
             write_durably(record, data, scratch=self.paths.scratch_folder)
         return accepted
 
     def _first_free(self, order: Order) -> OrderId:
-        for number in itertools.count(1):
-            candidate = order.id if number == 1 else numbered(order.id, number)
-            rival = self._rival(candidate)
-            if rival is _NOBODY or (rival is not None and _is_same(rival, order)):
-                return candidate
+        for candidate in _candidates(order):
+            rival = self._rival(candidate.id)
+            if rival is None or (rival.order is not None and _is_same(rival.order, order)):
+                return candidate.id
         raise AssertionError("numbers never run out")
 
-    def _rival(self, order_id: OrderId) -> Order | None:
-        """The order that has the id; `_NOBODY` when it is free, None when it cannot be read."""
-        file_name = order_id + ENDING
-        places = (
-            self.paths.archived(order_id),
-            self.paths.order(file_name),
-            self.paths.owner(order_id),
-            self.paths.response(order_id),
+    def _is_used(self, order_id: OrderId) -> bool:
+        """Whether an order that does not wait as `<id>.json` has the id."""
+        return (
+            os.path.lexists(self.paths.archived(order_id))
+            or os.path.lexists(self.paths.owner(order_id))
+            or os.path.lexists(self.paths.response(order_id))
         )
-        if not any(os.path.lexists(place) for place in places):
-            return _NOBODY
-        archived = self.archive.read(order_id)
-        if archived is not None:
-            return archived.order
+
+    def _rival(self, order_id: OrderId) -> Rival | None:
+        """Who has the id; None when it is free."""
+        file_name = order_id + ENDING
+        archived = self.paths.archived(order_id)
+        waiting = self.paths.order(file_name)
+        if not os.path.lexists(waiting) and not self._is_used(order_id):
+            return None
+        ended = self.archive.read(order_id)
+        if ended is not None:
+            return Rival(ended.order, archived)
         owner = self.identity.owner(order_id)
         names = [file_name] if owner is None else [owner.name, file_name]
         for name in names:
@@ -187,12 +260,21 @@ class Acceptance:
             for path in (self.paths.shown(name), self.paths.order(name)):
                 found = read_order(path, name)
                 if isinstance(found, Found):
-                    return found.order
-        return None
+                    return Rival(found.order, path)
+        return Rival(None, waiting)
 
 
-_NOBODY = Order(id=OrderId("-"), payload="")
-"""Stands for an id that is free."""
+def _check_id(order: Order) -> None:
+    problem = why_not_an_order_id(order.id)
+    if problem is not None:
+        raise InvalidOrder(f"Order id {order.id!r} cannot be used: {problem}.")
+
+
+def _candidates(order: Order) -> Iterator[Order]:
+    """The order under its id, then under numbered ones."""
+    yield order
+    for number in itertools.count(2):
+        yield evolve(order, id=numbered(order.id, number))
 
 
 def _is_same(known: Order, order: Order) -> bool:

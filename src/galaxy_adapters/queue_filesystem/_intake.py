@@ -17,6 +17,7 @@ import anyio.to_thread
 from attrs import define, field, frozen
 
 from galaxy_adapters._files import rename_exclusively, storage_errors
+from galaxy_adapters.queue_filesystem._accept import NewFile
 from galaxy_adapters.queue_filesystem._aside import Aside
 from galaxy_adapters.queue_filesystem._holding import shown_name
 from galaxy_adapters.queue_filesystem._index import Entry, Index
@@ -105,6 +106,13 @@ class Intake:
             return True
         known = self.index.get(name)
         return self.look(name) is not known or name in self._unsettled or name in self._rejected
+
+    def welcome(self, file: NewFile) -> None:
+        """Take in an order that was just stored, without reading it again."""
+        if self._backlog:
+            self._backlog.append(file.name)
+        elif self.index.get(file.name) is None and os.path.lexists(self.paths.order(file.name)):
+            self.index.add(file.name, file.order, file.stamp)
 
     def look(self, name: str) -> Entry | None:
         """Read one file, unless it is known as it stands; its order, if it waits.

@@ -64,6 +64,8 @@ class Keeper:
     incidents: IncidentSink
     control: Control | None
     ours: Callable[[], frozenset[Ball]]
+    expected: set[str]
+    """Names of files that are being stored by us: they are put into the index once they are."""
     is_polling: bool = False
     changed: Signal = field(factory=Signal, init=False)
     _watch: FolderWatch = field(init=False)
@@ -293,7 +295,7 @@ class Keeper:
         return True
 
     def _take_in_order(self, name: str, *, is_gone: bool) -> bool:
-        if not is_order_name(name):
+        if not is_order_name(name) or name in self.expected:
             return False
         if not is_gone:
             return self.intake.notice(name)

@@ -26,9 +26,10 @@ from galaxy_adapters._files import (
     refuse_network_folder,
     storage_errors,
 )
-from galaxy_adapters.queue_filesystem._accept import Acceptance
+from galaxy_adapters.queue_filesystem._accept import Acceptance, NewFile
 from galaxy_adapters.queue_filesystem._archive import Archive
 from galaxy_adapters.queue_filesystem._aside import Aside
+from galaxy_adapters.queue_filesystem._batches import Batches
 from galaxy_adapters.queue_filesystem._claiming import Claimer
 from galaxy_adapters.queue_filesystem._healing import Healer
 from galaxy_adapters.queue_filesystem._holding import Holding
@@ -96,6 +97,7 @@ class FilesystemOrderQueue(OrderQueue):
         aside = Aside(paths, incidents)
         self._identity = Identity(paths, archive)
         self._acceptance = Acceptance(paths, clock, archive, self._identity)
+        self._batches = Batches(self._acceptance, self._welcome)
         self._index = Index(
             machine,
             frozenset(name.casefold() for name in (machine, *names)),
@@ -129,6 +131,7 @@ class FilesystemOrderQueue(OrderQueue):
             incidents,
             control,
             self._ours,
+            self._batches.expected,
             is_polling,
         )
         self._claimer = Claimer(
@@ -216,12 +219,13 @@ class FilesystemOrderQueue(OrderQueue):
             with storage_errors("read orders in", self._paths.orders):
                 await self._keeper.catch_up()
         arrival = self._acceptance.next_arrival(self._index.newest_ns)
-        accepted = await anyio.to_thread.run_sync(self._acceptance.accept, order, arrival)
-        if accepted.name is not None and self._is_open:
-            with storage_errors("read", self._paths.order(accepted.name)):
-                self._intake.notice(accepted.name)
-            self._keeper.changed.notify()
+        accepted = await self._batches.accept(order, arrival)
         return accepted.enqueued
+
+    def _welcome(self, file: NewFile) -> None:
+        if self._is_open:
+            self._intake.welcome(file)
+            self._keeper.changed.notify()
 
     # ---- port: orders out
 

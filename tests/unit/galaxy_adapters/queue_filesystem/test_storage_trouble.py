@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -100,8 +101,8 @@ async def test_folder_that_goes_and_comes_back(harness: FilesQueueHarness) -> No
     await queue.enqueue(make_order(id="a"))
     away = harness.layout.repo_path / "away"
     harness.layout.notepads.rename(away)
-    with pytest.raises(StorageUnavailable):
-        await queue.claim()
+    with suppress(StorageUnavailable):  # by then it may know that the file is gone
+        assert await queue.claim() is None
     await harness.elapse(timedelta(minutes=2))
     assert harness.incidents.kinds == ["queue_unavailable"]
     assert not harness.layout.orders.exists(), "it would hide the orders once they are back"
