@@ -27,7 +27,7 @@ from galaxy_core.domain.response import Ending, Outcome
 from galaxy_core.wire.layout import Layout
 
 SIZES = (100, 1_000, 10_000, 100_000)
-CYCLES = 500
+BLOCKS, CYCLES = 12, 50
 CONVERSATIONS = 997
 """Or as many as there are orders, if those are fewer."""
 LIMIT_MS = 0.2
@@ -99,15 +99,11 @@ async def _measure(folder: Path) -> list[Figure]:
         backlogs = [
             await stack.enter_async_context(_filled(folder / str(size), size)) for size in SIZES
         ]
-        for number in range(CYCLES + CYCLES // 10):
-            # Turn by turn: whatever else the machine does meets all sizes alike.
+        for _ in range(BLOCKS):
+            # In turn: whatever else the machine does meets all sizes alike.
             for backlog in backlogs:
-                await backlog.cycle()
-            if number == CYCLES // 10:  # the first ones warm up
-                for backlog in backlogs:
-                    backlog.claims.clear()
-                    backlog.acks.clear()
-                    backlog.hops.clear()
+                for _ in range(CYCLES):
+                    await backlog.cycle()
     claims = [backlog.claims for backlog in backlogs]
     hops = [backlog.hops for backlog in backlogs]
     acks = [[ack - statistics.median(backlog.hops) for ack in backlog.acks] for backlog in backlogs]

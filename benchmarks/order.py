@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import anyio
-from attrs import define, field
+from attrs import define, field, frozen
 
 from benchmarks import _machine
 from benchmarks._figure import Figure, percentile
@@ -40,9 +40,23 @@ CONVERSATIONS, TURNS = 9, 5
 WARM = 1
 """Conversations that are not counted."""
 PROMPT = "Test: Echo hello world"
+SLOW_PROMPT = "SLEEP 1\nSAY hello world"
+SLOW = 6
+"""So many pairs with a model that thinks for a second, as quick real ones do."""
 AGENT = "build"
 LIMIT = 1.10
 PATIENCE_S = 60.0
+
+
+@frozen
+class Pair:
+    """The same message both ways, in seconds."""
+
+    prompt: str
+    turn: int
+    alone: float
+    through: float
+    answered: float
 
 
 @define
@@ -57,7 +71,7 @@ class Bare:
     def __attrs_post_init__(self) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(self.endpoint.url).netloc)
 
-    def ask(self, turn: int) -> float:
+    def ask(self, turn: int, prompt: str) -> float:
         """Seconds for one message; the first one of a conversation makes the session, as Hermes."""
         begun = time.perf_counter()
         if turn == 0:
@@ -68,11 +82,11 @@ class Bare:
             {
                 "agent": AGENT,
                 "model": {"providerID": provider, "modelID": model},
-                "parts": [{"type": "text", "text": PROMPT}],
+                "parts": [{"type": "text", "text": prompt}],
             },
         )
         seconds = time.perf_counter() - begun
-        assert f"echo[{turn + 1}]: {PROMPT}" in json.dumps(answer["parts"]), answer
+        assert expected(turn, prompt) in json.dumps(answer["parts"]), answer
         return seconds
 
     def _post(self, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
@@ -102,15 +116,15 @@ class Whole:
         self.watch.add(self.layout.notepads, ChangeKind.ARRIVED | ChangeKind.CREATED)
         self.watch.add(self.layout.archive, ChangeKind.ARRIVED | ChangeKind.CREATED)
 
-    async def ask(self, conversation: int, turn: int) -> float:
+    async def ask(self, conversation: int, turn: int, prompt: str) -> float:
         """Seconds from the close of the order's file until it is in the archive."""
         order_id = f"order-{conversation}-{turn}"
-        data = order_bytes(PROMPT, session=f"talk-{conversation}")
+        data = order_bytes(prompt, session=f"talk-{conversation}")
         closed = drop(self.layout.orders / f"{order_id}.json", data)
         answered = await self._seen(self.layout.response(order_id), closed)
         archived = await self._seen(self.layout.archive / f"{order_id}.json", closed)
         text = self.layout.response(order_id).read_text(encoding="utf-8")
-        assert f"echo[{turn + 1}]: {PROMPT}" in text, text
+        assert expected(turn, prompt) in text, text
         self.answered.append(answered)
         return archived
 
@@ -120,6 +134,11 @@ class Whole:
                 await self.watch.wait(1.0)
                 self.watch.take()
         return (time.monotonic_ns() - closed) / 1e9
+
+
+def expected(turn: int, prompt: str) -> str:
+    """What the model answers; it counts the messages that it is shown."""
+    return "hello world" if prompt == SLOW_PROMPT else f"echo[{turn + 1}]: {prompt}"
 
 
 def run() -> list[Figure]:
@@ -147,7 +166,7 @@ async def _measure(home: Path, model: str) -> list[Figure]:
             pairs = await _take_turns(bare, whole)
     finally:
         await server.aclose()
-    return _figures(pairs, whole.answered[WARM * TURNS :])
+    return _figures(pairs)
 
 
 @contextmanager
@@ -169,41 +188,57 @@ def _hermes(folder: Path) -> Iterator[None]:
         process.wait()
 
 
-async def _take_turns(bare: Bare, whole: Whole) -> list[tuple[int, float, float]]:
+async def _take_turns(bare: Bare, whole: Whole) -> list[Pair]:
+    plan = [
+        (conversation, turn, PROMPT)
+        for conversation in range(WARM + CONVERSATIONS)
+        for turn in range(TURNS)
+    ]
+    plan += [(WARM + CONVERSATIONS, turn, SLOW_PROMPT) for turn in range(SLOW)]
     pairs = []
-    for conversation in range(WARM + CONVERSATIONS):
-        for turn in range(TURNS):
-            if (conversation + turn) % 2:
-                alone = await anyio.to_thread.run_sync(bare.ask, turn)
-                through = await whole.ask(conversation, turn)
+    for number, (conversation, turn, prompt) in enumerate(plan):
+        through = alone = 0.0
+        for is_whole in (True, False) if number % 2 else (False, True):
+            if is_whole:
+                through = await whole.ask(conversation, turn, prompt)
             else:
-                through = await whole.ask(conversation, turn)
-                alone = await anyio.to_thread.run_sync(bare.ask, turn)
-            if conversation >= WARM:
-                pairs.append((turn, alone, through))
-            # What Hermes writes after the archive must not slow down who comes next.
+                alone = await anyio.to_thread.run_sync(bare.ask, turn, prompt)
+            # What either does after its end must not slow down who comes next.
             await anyio.sleep(random.uniform(0.02, 0.06))
-    return pairs
+        pairs.append(Pair(prompt, turn, alone, through, whole.answered[-1]))
+    return pairs[WARM * TURNS :]
 
 
-def _figures(pairs: list[tuple[int, float, float]], answered: list[float]) -> list[Figure]:
-    alone = [a for _, a, _ in pairs]
-    through = [t for _, _, t in pairs]
-    ratios = {
-        "first message of a conversation": _ratio([p for p in pairs if p[0] == 0]),
-        "later messages": _ratio([p for p in pairs if p[0] > 0]),
+def _figures(pairs: list[Pair]) -> list[Figure]:
+    quick = [pair for pair in pairs if pair.prompt == PROMPT]
+    parts = {
+        "of it, first messages of a conversation": [pair for pair in quick if pair.turn == 0],
+        "of it, later messages": [pair for pair in quick if pair.turn > 0],
     }
+    slow = [pair for pair in pairs if pair.prompt == SLOW_PROMPT]
     return [
-        _milliseconds("the bare call", alone),
-        _milliseconds("through Hermes, until the response stands", answered),
-        _milliseconds("through Hermes, until it is archived", through),
-        Figure(name="Hermes / bare", value=_ratio(pairs), unit="ratio", limit=LIMIT),
-        *(Figure(name=f"{name}", value=value, unit="ratio") for name, value in ratios.items()),
+        _milliseconds("the bare call", [pair.alone for pair in quick]),
+        _milliseconds("through Hermes, until the response stands", [p.answered for p in quick]),
+        _milliseconds("through Hermes, until it is archived", [pair.through for pair in quick]),
+        Figure(
+            name="Hermes / bare, a model that answers at once",
+            value=_ratio(quick),
+            unit="ratio",
+            limit=LIMIT,
+        ),
+        *(Figure(name=name, value=_ratio(some), unit="ratio") for name, some in parts.items()),
+        Figure(
+            name="Hermes / bare, a model that thinks for a second",
+            value=_ratio(slow),
+            unit="ratio",
+            limit=LIMIT,
+        ),
     ]
 
 
-def _ratio(pairs: list[tuple[int, float, float]]) -> float:
-    return statistics.median(t for _, _, t in pairs) / statistics.median(a for _, a, _ in pairs)
+def _ratio(pairs: list[Pair]) -> float:
+    through = statistics.median(pair.through for pair in pairs)
+    return through / statistics.median(pair.alone for pair in pairs)
 
 
 def _milliseconds(name: str, samples: list[float]) -> Figure:
