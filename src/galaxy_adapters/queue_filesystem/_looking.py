@@ -18,6 +18,7 @@ from galaxy_adapters.queue_filesystem._identity import Identity
 from galaxy_adapters.queue_filesystem._index import Entry, Index
 from galaxy_adapters.queue_filesystem._notes import Note, read_note
 from galaxy_adapters.queue_filesystem._paths import (
+    ENDING,
     Ball,
     QueuePaths,
     is_order_name,
@@ -32,7 +33,7 @@ from galaxy_core.domain.state import OrderState
 from galaxy_core.ports.clock import Clock
 
 PLACES_UP_TO = 2_000
-"""With more waiting orders, a list leaves out their places: all of them would have to be read."""
+"""With more waiting orders their places are left out: all of them would have to be read."""
 _NUMBER = re.compile(r"-\d+$")
 _PLAIN = re.compile(r"[A-Za-z0-9_.:-]+")
 
@@ -124,6 +125,12 @@ class Looking:
     def waiting(self, order_id: OrderId) -> OrderView | None:
         """The order, if it waits, with its place."""
         names = self._names()
+        # Nearly always its file is named after it.
+        own = order_id + ENDING
+        if own in names:
+            found = next(iter(self._read_those([own], lambda _data, _name: True)), None)
+            if found is not None and found.entry.order_id == order_id:
+                return self._view(found, place=self._place(found, names))
         # It may be a numbered id, which stands in no file: made from the one in the file.
         for text in dict.fromkeys((order_id, _NUMBER.sub("", order_id))):
             candidates = self._read_those(names, partial(_mentions, order_id=text))
@@ -196,7 +203,9 @@ class Looking:
             )
         return waiting
 
-    def _place(self, found: Waiting, names: list[str]) -> int:
+    def _place(self, found: Waiting, names: list[str]) -> int | None:
+        if len(names) > PLACES_UP_TO:
+            return None
         order = found.file.order
         literal = order.session or order.chat_id
         # A text that JSON may write in several ways cannot be searched for in the bytes.

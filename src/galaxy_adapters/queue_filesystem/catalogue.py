@@ -172,6 +172,8 @@ class FilesystemOrderCatalogue(OrderCatalogue):
         for at, name in ages:
             if limit is not None and len(found) >= limit:
                 break
+            if not wanted >= FINAL and self._archive.glance(name).state not in wanted:
+                continue
             view = self._ended(OrderId(stem_of(name)))
             if view is not None and view.state in wanted:
                 found.append(Found(at, view))
