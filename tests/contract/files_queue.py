@@ -24,6 +24,7 @@ from galaxy_core.testing.memory import ManualClock, MemoryIncidentSink
 from galaxy_core.wire.layout import Layout
 
 _NOTICE_SECONDS = 2.0
+_STEPS = 8
 
 
 class FilesQueueHarness(QueueHarness):
@@ -55,14 +56,17 @@ class FilesQueueHarness(QueueHarness):
         return self.clock.now()
 
     async def elapse(self, duration: timedelta) -> None:
-        # A manual clock waits neither for the kernel's notices nor for threads.
-        for queue in self._hosts:
-            with suppress(OSError):
-                await queue._keeper.catch_up()
-        await self.clock.elapse(duration)
-        with anyio.move_on_after(_NOTICE_SECONDS):
-            while any(queue._keeper.is_healing for queue in self._hosts):  # noqa: ASYNC110
-                await anyio.sleep(0.001)
+        # A manual clock waits neither for the kernel's notices nor for threads: it goes in steps
+        # so short that every look at the others' signs of life happens at its own time.
+        for _ in range(_STEPS if duration > self.lease / _STEPS else 1):
+            for queue in self._hosts:
+                with suppress(OSError):
+                    await queue._keeper.catch_up()
+            step = duration / _STEPS if duration > self.lease / _STEPS else duration
+            await self.clock.elapse(step)
+            with anyio.move_on_after(_NOTICE_SECONDS):
+                while any(queue._keeper.is_healing for queue in self._hosts):  # noqa: ASYNC110
+                    await anyio.sleep(0.001)
 
     async def catalogue(self) -> OrderCatalogue:
         return FilesystemOrderCatalogue(
