@@ -226,7 +226,9 @@ def sweep_scratch(folder: Path, *, older_than: timedelta = SCRATCH_LIFE) -> int:
             if not entry.name.startswith(SCRATCH_PREFIX):
                 continue
             with contextlib.suppress(OSError):  # gone already, or not ours: the next sweep asks
-                if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                # Not the time of modification: a writer may set that to whatever it likes while
+                # it is still at work.
+                if entry.stat(follow_symlinks=False).st_ctime < oldest:
                     os.unlink(entry.path)
                     swept += 1
     return swept
