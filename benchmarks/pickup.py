@@ -89,6 +89,7 @@ def run() -> list[Figure]:
         make_project(idle)
         make_project(loaded, workers=4 + HELD)
         write_backlog(Layout(loaded).orders)
+        os.sync()  # else the kernel writes the backlog out while we measure
         machines = [Hermes.start(idle), Hermes.start(loaded)]
         try:
             known = [hermes.ask("ready?")["ready"] for hermes in machines]
