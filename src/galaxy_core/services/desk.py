@@ -28,7 +28,7 @@ from galaxy_core.ports.response_store import ResponseStore
 from galaxy_core.ports.run_journal import RunJournal
 from galaxy_core.services.hermes import answers
 from galaxy_core.services.settlement import SettlementDesk
-from galaxy_core.services.trail import Trail, preview
+from galaxy_core.services.trail import Trail
 
 
 class Cancellation(enum.StrEnum):
@@ -119,16 +119,7 @@ class OrderDesk:
             await self._queue.nack(delivery, reason="it is being cancelled", is_counted=False)
             return Cancellation.REQUESTED
         await self._trail.record(
-            self._trail.event(
-                AuditType.ORDER_RECEIVED,
-                order.id,
-                sender=order.sender or None,
-                channel=order.channel,
-                chat_id=order.chat_id,
-                priority=order.priority.word,
-                payload_preview=preview(order.payload),
-                is_repeated=delivery.attempt > 1 or None,
-            ),
+            self._trail.receipt(delivery),
             self._trail.event(AuditType.ORDER_CLAIMED, order.id, attempt=delivery.attempt, by=by),
         )
         await self._settlements.settle(

@@ -17,6 +17,7 @@ import structlog
 from attrs import define, field
 
 from galaxy_core.domain.audit import AuditEvent, AuditSeverity, AuditType
+from galaxy_core.domain.delivery import Delivery
 from galaxy_core.domain.errors import TransientError
 from galaxy_core.domain.incident import Incident
 from galaxy_core.domain.letter import Letter, LetterFormat, Severity
@@ -66,6 +67,21 @@ class Trail:
             order_id=order_id,
             machine=self._machine,
             data={key: value for key, value in data.items() if value is not None},
+        )
+
+    def receipt(self, delivery: Delivery) -> AuditEvent:
+        """The line that says an order has come in, written by whoever holds it first."""
+        order = delivery.order
+        return self.event(
+            AuditType.ORDER_RECEIVED,
+            order.id,
+            sender=order.sender or None,
+            channel=order.channel,
+            chat_id=order.chat_id,
+            priority=order.priority.word,
+            payload_preview=preview(order.payload),
+            # Whether whoever held it before had written its receipt is not known.
+            is_repeated=delivery.is_redelivered or None,
         )
 
     async def record(self, *events: AuditEvent) -> None:

@@ -21,7 +21,7 @@ from galaxy_core.services.hermes.execution import Execution, GiveBack, Result
 from galaxy_core.services.hermes.intake import Intake
 from galaxy_core.services.hermes.people import PeopleDesk
 from galaxy_core.services.settlement import Closing, SettlementDesk
-from galaxy_core.services.trail import Opening, Trail, preview
+from galaxy_core.services.trail import Opening, Trail
 
 log = structlog.get_logger(__name__)
 
@@ -165,19 +165,7 @@ class Worker:
         order, attempt = self.delivery.order, self.delivery.attempt
         lines = []
         if not is_known:
-            lines.append(
-                self._trail.event(
-                    AuditType.ORDER_RECEIVED,
-                    order.id,
-                    sender=order.sender or None,
-                    channel=order.channel,
-                    chat_id=order.chat_id,
-                    priority=order.priority.word,
-                    payload_preview=preview(order.payload),
-                    # Whether whoever held it before had written its receipt is not known.
-                    is_repeated=self.delivery.is_redelivered or None,
-                )
-            )
+            lines.append(self._trail.receipt(self.delivery))
         lines.append(self._trail.event(AuditType.ORDER_CLAIMED, order.id, attempt=attempt))
         return lines
 
