@@ -83,3 +83,11 @@ class SessionNotFound(PermanentError, LookupError):
 
 class RequestNotFound(PermanentError, LookupError):
     """Nobody is waiting for this answer: it was answered before, or the run is over."""
+
+
+class DeliveryUnknown(TransientError):
+    """Nobody can tell whether the other side carried the call out: its answer was lost."""
+
+
+class ChatUnreachable(PermanentError):
+    """The chat does not exist any more, or does not want to hear from us."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime
+from typing import TypeAlias
 
 from attrs import field, frozen
 
@@ -29,6 +30,28 @@ class LetterFormat(enum.StrEnum):
     PLAIN = "plain"
 
 
+class ButtonStyle(enum.StrEnum):
+    """What pressing a button means; a channel may show it by colour."""
+
+    PLAIN = "plain"
+    POSITIVE = "positive"
+    NEGATIVE = "negative"
+
+
+@frozen
+class Button:
+    """Something to press below a message."""
+
+    text: str
+    data: str
+    """Comes back when it is pressed: at most 64 bytes in UTF-8 (the limit of the Bot API)."""
+    style: ButtonStyle = ButtonStyle.PLAIN
+
+
+Buttons: TypeAlias = tuple[tuple[Button, ...], ...]
+"""Rows of buttons, from top to bottom."""
+
+
 @frozen(kw_only=True)
 class Letter:
     """One message to people.
@@ -51,6 +74,9 @@ class Letter:
     order_payload: str | None = None
     format: LetterFormat = LetterFormat.HTML
     files: tuple[str, ...] = ()
+    """Paths; relative ones start at the `repo_path` of the outbox it lies in."""
+    buttons: Buttons = ()
+    """Below the last part."""
     is_sent: bool = False
     receipts: tuple[Receipt, ...] = ()
     """What has been delivered so far: a long letter may be sent in parts."""

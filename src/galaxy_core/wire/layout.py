@@ -64,6 +64,14 @@ class Layout:
         """The response to one order; `order_id` must be a valid id."""
         return self.notepads / f"galaxy-order-response-{order_id}.md"
 
+    def inbound_files(self, order_id: str) -> Path:
+        """Files that people sent with an order; `order_id` must be a valid id."""
+        return self.notepads / "galaxy-order-files" / order_id / "in"
+
+    def outbound_files(self, order_id: str) -> Path:
+        """Files that go to people with the answer to an order; `order_id` must be a valid id."""
+        return self.notepads / "galaxy-order-files" / order_id / "out"
+
     @property
     def settings_folder(self) -> Path:
         """Settings and what belongs to the machine rather than to the queue."""
@@ -102,6 +110,16 @@ class Layout:
     def run_journal(self, order_id: str) -> Path:
         """What was written down about the attempts at one order."""
         return self.state / "runs" / f"{order_id}.jsonl"
+
+    @property
+    def gateway_notes(self) -> Path:
+        """What the gateway has to remember: an SQLite database."""
+        return self.state / "gateway.sqlite3"
+
+    @property
+    def gateway_lock(self) -> Path:
+        """Held by the one gateway that serves this folder."""
+        return self.state / "gateway.lock"
 
     @property
     def control(self) -> Path:
