@@ -139,7 +139,7 @@ class Claimer:
             except LaneBusy:
                 if not beside:
                     raise
-        return self.holding.take(entry.name, None)
+        return self.holding.take(entry.name, entry.lane.key, beside=True)
 
     async def _examine(self, entry: Entry, ball: Ball, lane: Lane, *, beside: bool) -> Held | None:
         """Look at what was taken, now that nobody else can touch it; None when it is let go."""

@@ -19,7 +19,7 @@ from galaxy_adapters.queue_filesystem._aside import Aside
 from galaxy_adapters.queue_filesystem._holding import Holding, OrderGone
 from galaxy_adapters.queue_filesystem._lease import Desk
 from galaxy_adapters.queue_filesystem._notes import Note, write_note
-from galaxy_adapters.queue_filesystem._paths import SIDE_LANE_MARK, Ball, QueuePaths
+from galaxy_adapters.queue_filesystem._paths import Ball, QueuePaths, lane_kept_by
 from galaxy_adapters.queue_filesystem._reader import Fault, Found, Unfit, read_order
 from galaxy_adapters.queue_filesystem._workers import Observer
 from galaxy_core.domain.incident import Incident
@@ -69,8 +69,9 @@ class Healer:
             is_debris = ball.worker == self.holding.worker and ball not in ours
             if gone[ball.worker] or is_debris:
                 result.orphans.append(ball)
-            if ball not in ours and not ball.lane.startswith(SIDE_LANE_MARK):
-                busy.add(ball.lane)
+            lane = lane_kept_by(ball.lane)
+            if ball not in ours and lane is not None:
+                busy.add(lane)
         result.busy_lanes = frozenset(busy)
         self.observer.remove_dead(keep=frozenset(gone))
         return result

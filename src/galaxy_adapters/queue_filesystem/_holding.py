@@ -27,9 +27,10 @@ from galaxy_adapters.queue_filesystem._paths import (
     ENDING,
     HELD_ENDING,
     SEPARATOR,
-    SIDE_LANE_MARK,
     Ball,
     QueuePaths,
+    lane_kept_by,
+    side_lane,
     stem_of,
 )
 from galaxy_core.domain.ids import numbered
@@ -53,14 +54,14 @@ class Holding:
 
     # ---- taking
 
-    def take(self, name: str, lane: str | None) -> Ball:
+    def take(self, name: str, lane: str, *, beside: bool = False) -> Ball:
         """Make the waiting order `name` ours.
 
-        `lane` is its conversation's key; None takes it beside its conversation, for ending it.
-        Raises `LaneBusy`, `OrderGone`.
+        `lane` is its conversation's key.  With `beside`, it is taken while another order of the
+        conversation is held, for ending it.  Raises `LaneBusy`, `OrderGone`.
         """
         token = self._token()
-        lane = SIDE_LANE_MARK + token if lane is None else lane
+        lane = side_lane(token, lane) if beside else lane
         ball = Ball(lane, token, name)
         self._open_lane(lane)
         try:
@@ -91,7 +92,7 @@ class Holding:
         Strays are held orders of the original system, and those whose ball somebody removed.
         """
         token = self._token()
-        ball = Ball(SIDE_LANE_MARK + token, token, name)
+        ball = Ball(side_lane(token), token, name)
         self._open_lane(ball.lane)
         try:
             os.rename(self.paths.shown(name), self.paths.ball(ball))
@@ -185,6 +186,13 @@ class Holding:
     def survey(self) -> tuple[list[Ball], list[str]]:
         """All balls, and the lanes with nothing in them."""
         return survey_held(self.paths)
+
+    def is_kept(self, lane: str) -> bool:
+        """Whether an order of the lane's conversation is held, in its turn or beside it."""
+        try:
+            return any(lane_kept_by(folder) == lane for folder in os.listdir(self.paths.held))
+        except FileNotFoundError:
+            return False
 
     def _open_lane(self, lane: str) -> None:
         try:

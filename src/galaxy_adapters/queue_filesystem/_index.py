@@ -196,20 +196,25 @@ class Index:
         self._rank(lane)
 
     def mark_busy(self, key: str) -> None:
-        """Another worker holds an order of the lane."""
-        lane = self._lanes.get(key)
-        if lane is not None and not lane.is_busy:
+        """Another worker holds an order of the lane; remembered also for orders to come."""
+        lane = self._lane(key)
+        if not lane.is_busy:
             lane.is_busy = True
             self._rank(lane)
 
+    def is_busy(self, key: str) -> bool:
+        """Whether another worker holds an order of the lane, as far as was heard."""
+        lane = self._lanes.get(key)
+        return lane is not None and lane.is_busy
+
     def mark_free(self, key: str) -> bool:
-        """No other worker holds one any more; whether one did."""
+        """No other worker holds one any more; whether an order waited for that."""
         lane = self._lanes.get(key)
         if lane is None or not lane.is_busy:
             return False
         lane.is_busy = False
         self._rank(lane)
-        return True
+        return lane.place is not None
 
     def set_busy(self, keys: frozenset[str]) -> None:
         """Exactly these lanes are held by other workers."""

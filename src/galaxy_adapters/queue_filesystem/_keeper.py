@@ -28,10 +28,10 @@ from galaxy_adapters.queue_filesystem._healing import Healer
 from galaxy_adapters.queue_filesystem._index import Index
 from galaxy_adapters.queue_filesystem._intake import Intake
 from galaxy_adapters.queue_filesystem._paths import (
-    SIDE_LANE_MARK,
     Ball,
     QueuePaths,
     is_order_name,
+    lane_kept_by,
     stem_of,
 )
 from galaxy_adapters.queue_filesystem._signal import Signal, wait_or_sleep
@@ -244,7 +244,7 @@ class Keeper:
             self._next_heal = self.clock.monotonic() + lease / 4
         for ball in survey.orphans:
             await self._recover(self.healer.recover, ball)
-            self.index.mark_free(ball.lane)
+            self._see_free(ball.lane)
         return survey.held_names
 
     async def _recover(self, recover: Callable[..., str | None], what: Ball | str) -> None:
@@ -306,16 +306,24 @@ class Keeper:
 
     def _take_in_lane(self, key: str, *, is_gone: bool) -> bool:
         if is_gone:
-            return self.index.mark_free(key)
+            return self._see_free(key)
         expected = self._own_lanes.pop(key, 0)
         if expected > 1:
             self._own_lanes[key] = expected - 1
         if expected:
             return False
-        if not key.startswith(SIDE_LANE_MARK):
-            self.index.mark_busy(key)
+        lane = lane_kept_by(key)
+        if lane is not None:
+            self.index.mark_busy(lane)
         self.observe_soon()
         return False
+
+    def _see_free(self, folder: str) -> bool:
+        """A lane's folder is gone; whether an order of its conversation may be claimed now."""
+        lane = lane_kept_by(folder)
+        if lane is None or not self.index.is_busy(lane) or self.healer.holding.is_kept(lane):
+            return False
+        return self.index.mark_free(lane)
 
     async def _ask_control(self) -> bool:
         """Hear which orders people want cancelled; False when nothing has changed."""

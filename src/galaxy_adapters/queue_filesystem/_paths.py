@@ -24,7 +24,7 @@ from galaxy_core.wire.layout import Layout
 ENDING = ".json"
 HELD_ENDING = ".processing"
 SEPARATOR = "~"
-SIDE_LANE_MARK = "-"
+_SIDE_MARK = "-"
 """First character of a lane that holds one order outside of its conversation's turn."""
 
 _PROBE = "@"
@@ -47,6 +47,18 @@ def stem_of(name: str) -> str:
 def lane_key(conversation: ConversationKey) -> str:
     """The folder that stands for a conversation while one of its orders is held."""
     return hashlib.sha256(conversation.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def side_lane(token: str, lane: str = "") -> str:
+    """The folder for an order that is held beside `lane`'s turn; empty when that is not known."""
+    return f"{_SIDE_MARK}{lane}{SEPARATOR}{token}"
+
+
+def lane_kept_by(folder: str) -> str | None:
+    """The lane that stands still while the folder of this name is there; None when none does."""
+    if not folder.startswith(_SIDE_MARK):
+        return folder
+    return folder[1:].partition(SEPARATOR)[0] or None
 
 
 @frozen

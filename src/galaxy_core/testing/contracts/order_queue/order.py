@@ -91,6 +91,24 @@ class NextOrderContract(Contract):
         await one.ack(first, make_ending())
         assert (await harness.claim(two)).order.id == "b"
 
+    @requires("has_several_workers")
+    async def test_order_taken_beside_its_conversation_keeps_it_busy(
+        self, harness: QueueHarness
+    ) -> None:
+        """Also what is held for being ended is one of its conversation: the next has to wait."""
+        one, two = await harness.open("one"), await harness.open("two")
+        await _enqueue(one, *(make_order(id=i, session="talk") for i in "ab"))
+        first = await harness.claim(one)
+        beside = await one.claim(only=OrderId("b"))
+        assert beside is not None
+        await one.ack(first, make_ending())
+        # Neither one that waited already nor one that comes in now.
+        await _enqueue(two, *(make_order(id=i, session="talk") for i in "cd"))
+        assert await two.claim() is None
+        assert await one.claim() is None
+        await one.ack(beside, make_ending(outcome=Outcome.CANCELLED))
+        assert (await harness.claim(two)).order.id == "c"
+
     async def test_conversation_is_by_session_then_chat_then_machine(
         self, harness: QueueHarness
     ) -> None:
