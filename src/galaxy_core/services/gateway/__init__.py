@@ -1,0 +1,1 @@
+"""Caduceus, the gateway: makes orders of what people say, and brings answers back."""

@@ -1,0 +1,107 @@
+"""What the gateway is told about itself, and the ports it works with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from attrs import field, frozen
+
+from galaxy_core.domain.people import Person
+from galaxy_core.domain.policy import OrderLimits, Staleness
+from galaxy_core.ports.audit_sink import AuditSink
+from galaxy_core.ports.audit_trail import AuditTrail
+from galaxy_core.ports.channel import Channel
+from galaxy_core.ports.clock import Clock
+from galaxy_core.ports.command_menu import CommandMenu
+from galaxy_core.ports.control import Control
+from galaxy_core.ports.note_store import NoteStore
+from galaxy_core.ports.order_catalogue import OrderCatalogue
+from galaxy_core.ports.outbox import Outbox
+from galaxy_core.ports.presence import Presence
+from galaxy_core.ports.progress_feed import ProgressFeed
+from galaxy_core.ports.response_store import ResponseStore
+from galaxy_core.ports.session_store import SessionStore
+from galaxy_core.ports.transcriber import Transcriber
+from galaxy_core.services.desk import OrderDesk
+from galaxy_core.services.trail import Trail
+from galaxy_core.wire.layout import Layout
+
+
+@frozen(kw_only=True)
+class GatewayConfig:
+    """How one gateway works."""
+
+    home: str
+    """Name of the place that it speaks from, for letters and the trail."""
+    other_machines: frozenset[str] = frozenset()
+    """Names (casefolded) of machines that are known and served by no Hermes here."""
+    people: tuple[Person, ...] = ()
+    """Those whom the settings name; others are let in by pairing."""
+    groups: frozenset[tuple[str, str]] = frozenset()
+    """Channel and chat id of the groups in which people are heard."""
+    staleness: Staleness = field(factory=Staleness)
+    order_limits: OrderLimits = field(factory=OrderLimits)
+    orders_per_minute: int = 20
+    """Of one person: more than anybody types, less than a loop sends."""
+    waiting_orders: int = 50
+    """Of one person, on one machine."""
+    projects: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    """Names of projects, with the words that mean them."""
+    pairing_time: timedelta = timedelta(minutes=10)
+    """How long a pairing code is good for."""
+    status_after: timedelta = timedelta(seconds=1)
+    """How long an order may take before its status is shown."""
+    typing_every: timedelta = timedelta(seconds=4)
+    """Telegram shows it for five seconds."""
+    has_drafts: bool = True
+    """Whether the answer is shown while it is written, where the channel can."""
+
+
+@frozen(kw_only=True)
+class MachinePorts:
+    """One machine whose folder is here and whose orders a Hermes here works off."""
+
+    name: str
+    names: frozenset[str]
+    """Names (casefolded) under which people may call it, `name` included."""
+    layout: Layout
+    desk: OrderDesk
+    catalogue: OrderCatalogue
+    responses: ResponseStore
+    sessions: SessionStore
+    control: Control
+    progress: ProgressFeed
+    presence: Presence
+    audit_trail: AuditTrail
+    trail: Trail
+    """For writing."""
+
+
+@frozen(kw_only=True)
+class GatewayPorts:
+    """Everything outside that the gateway talks to."""
+
+    channels: Mapping[str, Channel]
+    """By name."""
+    machines: Mapping[str, MachinePorts]
+    """By name, the default one first; never empty."""
+    notes: NoteStore
+    outbox: Outbox
+    """Where the gateway posts what it says itself."""
+    audit: AuditSink
+    """The trail of the gateway's own deeds."""
+    clock: Clock
+    menus: Mapping[str, CommandMenu] = field(factory=dict)
+    """By channel."""
+    transcriber: Transcriber | None = None
+
+    @property
+    def default_machine(self) -> MachinePorts:
+        """The one that takes orders of conversations which have chosen none."""
+        return next(iter(self.machines.values()))
+
+    def find_machine(self, name: str) -> MachinePorts | None:
+        """The machine that people call so; None when none of those here is."""
+        wanted = name.casefold()
+        return next((m for m in self.machines.values() if wanted in m.names), None)

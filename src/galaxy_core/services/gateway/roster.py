@@ -1,0 +1,70 @@
+"""Who is on the list: people named by the settings, and people let in by pairing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import define
+
+from galaxy_core.domain.message import Address
+from galaxy_core.domain.people import Person, Role
+from galaxy_core.ports.note_store import Note, NoteStore
+from galaxy_core.wire.structure import from_json, to_json
+
+PERSON = "person"
+
+
+@define
+class Roster:
+    """The list; read anew each time, so that whoever was let in elsewhere is known at once."""
+
+    _notes: NoteStore
+    _named: tuple[Person, ...] = ()
+    """By the settings; they count before those who were let in."""
+
+    async def find(self, channel: str, person_id: str) -> Person | None:
+        """The person; None for a stranger.  Raises `StorageUnavailable`."""
+        for person in self._named:
+            if (person.channel, person.id) == (channel, person_id):
+                return person
+        note = await self._notes.get(PERSON, _key(channel, person_id))
+        return None if note is None else _read(note)
+
+    async def role_of(self, channel: str, person_id: str) -> Role | None:
+        """The person's role; None for a stranger."""
+        person = await self.find(channel, person_id)
+        return person.role if person else None
+
+    async def people(self) -> Sequence[Person]:
+        """Everybody, those of the settings first."""
+        named = {(person.channel, person.id) for person in self._named}
+        admitted = [_read(note) for note in await self._notes.list(PERSON)]
+        return [*self._named, *(p for p in admitted if (p.channel, p.id) not in named)]
+
+    async def recipients(self) -> Sequence[Address]:
+        """Where a letter to everybody goes: each person's own chat, which has the person's id."""
+        return [Address(channel=p.channel, chat_id=p.id) for p in await self.people()]
+
+    async def owners(self) -> Sequence[Person]:
+        """Those who decide."""
+        return [person for person in await self.people() if person.role is Role.OWNER]
+
+    async def admit(self, person: Person) -> None:
+        """Put a person on the list, or give them another role.  Durable; safe twice."""
+        key = _key(person.channel, person.id)
+        await self._notes.put([Note(kind=PERSON, key=key, value=to_json(person))])
+
+    async def remove(self, channel: str, person_id: str) -> bool:
+        """Take a person off the list; False when pairing has let in no such person."""
+        if await self._notes.get(PERSON, _key(channel, person_id)) is None:
+            return False
+        await self._notes.close(PERSON, [_key(channel, person_id)])
+        return True
+
+
+def _key(channel: str, person_id: str) -> str:
+    return f"{channel}:{person_id}"
+
+
+def _read(note: Note) -> Person:
+    return from_json(note.value, Person, name=f"The note on person {note.key}")
