@@ -1,4 +1,4 @@
-"""As much of an HTTP server as the fake opencode needs."""
+"""As much of an HTTP server as the fake opencode and the local Bot API server need."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ _REASONS = {
     204: "No Content",
     400: "Bad Request",
     401: "Unauthorized",
+    403: "Forbidden",
     404: "Not Found",
+    409: "Conflict",
+    413: "Request Entity Too Large",
+    429: "Too Many Requests",
     500: "Internal Server Error",
+    502: "Bad Gateway",
 }
 _LIMIT = 64 * 1024 * 1024
 
