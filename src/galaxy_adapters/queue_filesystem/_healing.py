@@ -69,9 +69,9 @@ class Healer:
             is_debris = ball.worker == self.holding.worker and ball not in ours
             if gone[ball.worker] or is_debris:
                 result.orphans.append(ball)
-            lane = lane_kept_by(ball.lane)
-            if ball not in ours and lane is not None:
-                busy.add(lane)
+            kept = lane_kept_by(ball.lane)
+            if ball not in ours and kept is not None:
+                busy.add(kept)
         result.busy_lanes = frozenset(busy)
         self.observer.remove_dead(keep=frozenset(gone))
         return result

@@ -275,6 +275,8 @@ class OrderQueueStateMachine(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject) -> None:
         """A person wants an order to stop."""
         wanted = self._any_order(data)
+        # Which of two things was first, a queue may see by the time of day.
+        self._elapse(self.harness.tick)
         result = self._run(self.catalogue.cancel, wanted.order.id)
         if wanted.end is not None:
             assert result is CancelResult.ALREADY_ENDED
