@@ -1,5 +1,6 @@
 """Settings: `.galaxy/config.json` and the environment -> frozen values, all problems at once."""
 
+from galaxy_apps.settings.channels import TelegramSettings, TranscriptionSettings
 from galaxy_apps.settings.effective import effective
 from galaxy_apps.settings.environment import environment, variables
 from galaxy_apps.settings.load import FILE, Configuration, load
@@ -28,6 +29,8 @@ __all__ = [
     "Secret",
     "Settings",
     "SettingsError",
+    "TelegramSettings",
+    "TranscriptionSettings",
     "effective",
     "environment",
     "load",

@@ -10,7 +10,8 @@ from typing import Any
 
 import attrs
 
-from galaxy_apps.settings.model import KEY, Settings
+from galaxy_apps.settings.keys import KEY
+from galaxy_apps.settings.model import Settings
 from galaxy_apps.settings.secret import MASK, Secret
 
 

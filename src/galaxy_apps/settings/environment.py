@@ -12,7 +12,8 @@ from typing import Any
 
 import attrs
 
-from galaxy_apps.settings.model import VARIABLE, Settings
+from galaxy_apps.settings.keys import VARIABLE
+from galaxy_apps.settings.model import Settings
 from galaxy_apps.settings.schema import keys_of, without_none
 from galaxy_core.domain.order import JSONObject
 

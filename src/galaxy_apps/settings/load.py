@@ -10,17 +10,18 @@ from typing import Any
 
 from attrs import frozen
 
+from galaxy_apps.settings.consistency import contradictions, doubts
 from galaxy_apps.settings.environment import CONFIG_VARIABLE, environment, overlay
-from galaxy_apps.settings.machine import Machine, choose_machine
+from galaxy_apps.settings.machine import Machine, choose_machine, local_machines, names_elsewhere
 from galaxy_apps.settings.model import Settings
-from galaxy_apps.settings.problems import SettingsError, nearest
+from galaxy_apps.settings.problems import SettingsError
 from galaxy_apps.settings.schema import MEANINGLESS_KEYS, structure
 from galaxy_apps.settings.secret import Secret
 
 FILE = Path(".galaxy", "config.json")
 MARK = ".sisyphus"
 PLACEHOLDER = "CHANGE-ME"
-SECRET_KEYS = frozenset({"telegram_token", "password", "jwt_secret"})
+SECRET_KEYS = frozenset({"telegram_token", "password", "jwt_secret", "secret", "api_key"})
 
 
 @frozen(kw_only=True)
@@ -41,6 +42,17 @@ class Configuration:
             return choose_machine(self.settings.machines, self.folder, wanted=wanted)
         except SettingsError as error:
             raise SettingsError(*error.problems, source=_name(self.path)) from None
+
+    def machines(self) -> tuple[Machine, ...]:
+        """The machines that are served on this host; see `local_machines`."""
+        try:
+            return local_machines(self.settings.machines, self.folder)
+        except SettingsError as error:
+            raise SettingsError(*error.problems, source=_name(self.path)) from None
+
+    def machines_elsewhere(self) -> tuple[str, ...]:
+        """Names of the machines that other hosts serve."""
+        return names_elsewhere(self.settings.machines)
 
     def telegram_token(self) -> Secret:
         """The token, for those who cannot do without; raises `SettingsError`."""
@@ -75,7 +87,8 @@ def load(
     settings, faults = structure(merged)
     problems += [_with_origin(fault, origins) for fault in faults]
     if settings is not None:
-        problems += [_with_origin(fault, origins) for fault in _contradictions(settings)]
+        problems += [_with_origin(fault, origins) for fault in contradictions(settings)]
+        warnings += [_with_origin(doubt, origins) for doubt in doubts(settings)]
     if is_strict:
         problems, warnings = problems + warnings, []
     if settings is None or problems:
@@ -160,56 +173,6 @@ def _holds_secret(value: object) -> bool:
     return False
 
 
-# ---- what fits together
-
-
 def _with_origin(problem: str, origins: Mapping[str, str]) -> str:
     path, colon, rest = problem.partition(":")
     return f"{origins[path]}{colon}{rest}" if path in origins else problem
-
-
-def _contradictions(settings: Settings) -> list[str]:
-    """Values that are good by themselves and wrong together, or wrong in a way no type shows."""
-    machines = settings.machines
-    problems = []
-    names: dict[str, str] = {}
-    for name, machine in machines.machines.items():
-        if not name.strip():
-            problems.append("machines: a machine's name must not be empty")
-        problems += [
-            f"machines.{name}: {names[each]!r} has that name already"
-            for each in {n.casefold() for n in (name, machine.machine_name) if n}
-            if names.setdefault(each, name) != name
-        ]
-    if machines.machines and machines.legacy_name:
-        problems.append('machine_name: it stands beside "machines"; keep only one of them')
-    default = machines.default_machine
-    if machines.machines and default and default.casefold() not in names:
-        hint = nearest(default, machines.machines)
-        problems.append(f"default_machine: there is no machine {default!r} in machines{hint}")
-    url = settings.opencode.url
-    if url is not None:
-        problems += _url_problems(url)
-    models = {"opencode.model": settings.opencode.model}
-    models |= {f"projects.{name}.model": p.model for name, p in settings.projects.items()}
-    problems += [
-        f'{path}: "{model}" must be written as provider/model'
-        for path, model in models.items()
-        if model is not None and not all(model.partition("/")[::2])
-    ]
-    return problems
-
-
-def _url_problems(url: str) -> list[str]:
-    from urllib.parse import urlsplit  # costs a command that needs none several milliseconds
-
-    try:
-        parts = urlsplit(url)
-        is_good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return ["opencode.url: it is not an address"]
-    if not is_good:
-        return ["opencode.url: it must be an address like http://127.0.0.1:4096"]
-    if parts.password or parts.username:
-        return ["opencode.url: a password in it would be logged; use opencode.password"]
-    return []

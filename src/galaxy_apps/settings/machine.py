@@ -53,6 +53,31 @@ def choose_machine(
     return _machine(settings, folder, name)
 
 
+def local_machines(settings: MachinesSettings, folder: Path) -> tuple[Machine, ...]:
+    """Every machine that is served on this host, the default one first if it is among them.
+
+    Raises `SettingsError` when there is none, or the folder of one is missing.
+    """
+    if not settings.machines:
+        return (_single(settings, folder, None),)
+    here = [name for name, machine in settings.machines.items() if is_local(machine)]
+    if not here:
+        raise SettingsError(_none_here('set the "host" of one that is to "localhost"'))
+    if settings.default_machine is not None:
+        default = _find(settings, settings.default_machine)
+        here.sort(key=lambda name: name != default)
+    return tuple(_machine(settings, folder, name) for name in here)
+
+
+def names_elsewhere(settings: MachinesSettings) -> tuple[str, ...]:
+    """Names of the machines that other hosts serve."""
+    return tuple(name for name, machine in settings.machines.items() if not is_local(machine))
+
+
+def _none_here(remedy: str) -> str:
+    return f"machines: none of them is this host ({socket.gethostname()}); {remedy}"
+
+
 def _single(settings: MachinesSettings, folder: Path, wanted: str | None) -> Machine:
     named = wanted or settings.legacy_name
     path = _resolved(settings.legacy_repo_path, folder)
@@ -85,8 +110,7 @@ def _only_one_here(settings: MachinesSettings) -> str:
         return here[0]
     if not here:
         raise SettingsError(
-            f"machines: none of them is this host ({socket.gethostname()}); say which one it is "
-            'with --machine, or set its "host" to "localhost"'
+            _none_here('say which one it is with --machine, or set its "host" to "localhost"')
         )
     raise SettingsError(
         f"machines: several are on this host ({', '.join(here)}); choose one with --machine or "

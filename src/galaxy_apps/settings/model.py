@@ -10,34 +10,19 @@ import enum
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, NewType
 
 from attrs import field, frozen
 
+from galaxy_apps.settings.channels import (
+    PairingSettings,
+    TelegramSettings,
+    TranscriptionSettings,
+    WebSettings,
+)
+from galaxy_apps.settings.keys import key
 from galaxy_apps.settings.secret import Secret
+from galaxy_core.domain.people import Role
 from galaxy_core.domain.policy import RecoveryPolicy
-
-UserName = NewType("UserName", str)
-"""Name of a user of the web channel; a number in the file is taken as its digits."""
-
-KEY: Final = "galaxy.key"
-VARIABLE: Final = "galaxy.variable"
-MINIMUM: Final = "galaxy.minimum"
-MAXIMUM: Final = "galaxy.maximum"
-
-
-def key(
-    name: str,
-    *,
-    env: str | None = None,
-    minimum: float | None = None,
-    maximum: float | None = None,
-) -> Mapping[str, object]:
-    """Metadata of one setting: its key in the file, its variable, its bounds.
-
-    Bounds are inclusive, and in the file's own unit.
-    """
-    return {KEY: name, VARIABLE: env, MINIMUM: minimum, MAXIMUM: maximum}
 
 
 class DispatcherKind(enum.StrEnum):
@@ -58,32 +43,6 @@ class NetworkFolder(enum.StrEnum):
     """Locks and change notices cannot be trusted there: do not start."""
     POLL = "poll"
     """Go ahead and look for orders by the clock; at most one Hermes may use the folder."""
-
-
-@frozen(kw_only=True)
-class TelegramSettings:
-    """The bot, and who may talk to it."""
-
-    token: Secret | None = field(
-        default=None, metadata=key("telegram_token", env="GALAXY_TELEGRAM_TOKEN")
-    )
-    """What @BotFather gave; none: no Telegram."""
-    authorized_users: tuple[int, ...] = field(default=(), metadata=key("authorized_users"))
-    """Telegram user ids that are listened to.  Empty: nobody, since anyone can find a bot."""
-
-
-@frozen(kw_only=True)
-class WebSettings:
-    """The web channel."""
-
-    enabled: bool = field(default=False, metadata=key("enabled"))
-    """Off unless asked for: an open port is a decision."""
-    port: int = field(default=8080, metadata=key("port", minimum=1, maximum=65535))
-    """TCP port; the original's default."""
-    authorized_users: tuple[UserName, ...] = field(default=(), metadata=key("authorized_users"))
-    """User names that may log in."""
-    secure_cookies: bool = field(default=True, metadata=key("secure_cookies"))
-    """Cookies over HTTPS only.  False is for a first try on one's own machine."""
 
 
 @frozen(kw_only=True)
@@ -201,6 +160,9 @@ class HermesSettings:
     )
     """Whether who asked, through which channel, and the project's preamble go into the system
     prompt.  Off: what a person writes reaches the agent as it is, with nothing around it."""
+    file_outbox: bool = field(default=True, metadata=key("file_outbox"))
+    """Whether an agent that works for somebody in a chat is told a folder whose files go back with
+    the answer.  One line of the system prompt; orders from files never have it."""
     network_folder: NetworkFolder = field(
         default=NetworkFolder.REFUSE, metadata=key("network_folder", env="GALAXY_NETWORK_FOLDER")
     )
@@ -240,6 +202,13 @@ class Settings:
     """All that can be set; made by `load_settings`."""
 
     telegram: TelegramSettings = field(factory=TelegramSettings)
+    roles: Mapping[str, Role] = field(factory=dict, metadata=key("roles"))
+    """What people are, by id.  It lets nobody in: authorised users are owners where it says
+    nothing, people who were paired are what they were let in as."""
+    pairing: PairingSettings = field(factory=PairingSettings, metadata=key("pairing"))
+    transcription: TranscriptionSettings = field(
+        factory=TranscriptionSettings, metadata=key("transcription")
+    )
     machines: MachinesSettings = field(factory=MachinesSettings)
     hermes: HermesSettings = field(factory=HermesSettings)
     opencode: OpencodeSettings = field(factory=OpencodeSettings, metadata=key("opencode"))
@@ -251,5 +220,11 @@ class Settings:
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret in plain text, for the log's redaction."""
-        wrapped = (self.telegram.token, self.opencode.password)
+        webhook = self.telegram.bot.webhook
+        wrapped = (
+            self.telegram.token,
+            self.opencode.password,
+            self.transcription.api_key,
+            webhook.secret if webhook else None,
+        )
         return tuple(secret.reveal() for secret in wrapped if secret is not None)

@@ -18,7 +18,9 @@ from typing import Any, TypeVar
 
 import attrs
 
-from galaxy_apps.settings.model import KEY, MAXIMUM, MINIMUM, Settings, UserName
+from galaxy_apps.settings.channels import UserName
+from galaxy_apps.settings.keys import KEY, MAXIMUM, MINIMUM
+from galaxy_apps.settings.model import Settings
 from galaxy_apps.settings.problems import nearest
 from galaxy_apps.settings.secret import Secret
 from galaxy_core.domain.order import JSONObject

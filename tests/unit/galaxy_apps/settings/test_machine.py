@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from galaxy_apps.settings import Machine, MachineSettings, SettingsError
-from galaxy_apps.settings.machine import choose_machine, is_local
+from galaxy_apps.settings.machine import (
+    choose_machine,
+    is_local,
+    local_machines,
+    names_elsewhere,
+)
 from galaxy_apps.settings.model import MachinesSettings
 
 AWAY = "192.0.2.7"
@@ -120,3 +125,26 @@ def test_the_originals_single_machine(tmp_path: Path) -> None:
     machine = choose_machine(settings, tmp_path)
     assert (machine.name, machine.names) == ("Lab", frozenset({"lab"}))
     assert machine.repo_path == tmp_path / "repo"
+
+
+def test_every_machine_of_this_host_is_served(tmp_path: Path) -> None:
+    """The gateway serves all machines here, the default one first, and knows the others' names."""
+    settings = MachinesSettings(
+        machines={
+            "a": MachineSettings(),
+            "away": MachineSettings(host=AWAY, repo_path=Path("nowhere")),
+            "b": MachineSettings(host="localhost"),
+        },
+        default_machine="b",
+    )
+    assert [machine.name for machine in local_machines(settings, tmp_path)] == ["b", "a"]
+    assert names_elsewhere(settings) == ("away",)
+
+
+def test_a_gateway_without_a_machine_here_is_refused(tmp_path: Path) -> None:
+    """Where no machine is served, there is nothing to hand orders to."""
+    settings = MachinesSettings(machines={"away": MachineSettings(host=AWAY)})
+    with pytest.raises(SettingsError, match='set the "host" of one that is to "localhost"'):
+        local_machines(settings, tmp_path)
+    (only,) = local_machines(MachinesSettings(), tmp_path)
+    assert (only.repo_path, only.names) == (tmp_path, None)

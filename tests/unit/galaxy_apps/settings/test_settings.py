@@ -2,7 +2,7 @@
 
 import json
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from galaxy_apps.settings import (
     load,
     variables,
 )
-from galaxy_apps.settings.schema import MEANINGLESS_KEYS, keys_of
-from galaxy_core.domain.policy import RecoveryPolicy
+from galaxy_apps.settings.schema import MEANINGLESS_KEYS, keys_of, without_none
+from galaxy_core.domain.people import Role
+from galaxy_core.domain.policy import RecoveryPolicy, StalePolicy
 from tests.support import PROJECT_ROOT
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -84,6 +85,21 @@ def test_every_key_arrives(folder: Path) -> None:
     """Each setting of the file reaches its attribute, in the domain's own type."""
     settings = golden(folder, "everything.json").settings
     assert settings.telegram.token == Secret(TOKEN)
+    assert settings.roles == {"2": Role.OPERATOR, "77": Role.VIEWER}
+    assert settings.pairing.minutes == 5
+    assert settings.transcription.api_key == Secret("hear me")
+    assert (settings.transcription.model, settings.transcription.language) == (
+        "whisper-large",
+        "en",
+    )
+    bot = settings.telegram.bot
+    assert bot.base_file_url == "http://127.0.0.1:8081/file/bot"
+    assert bot.webhook is not None
+    assert bot.webhook.secret == Secret("knock-knock")
+    assert bot.rates.chat_every == timedelta(seconds=0.5)
+    assert (bot.stale_policy, bot.stale_after) == (StalePolicy.DROP, timedelta(minutes=1))
+    assert (bot.allowed_groups, bot.order_rate, bot.queue_limit) == ((-1001,), 3, 4)
+    assert not bot.drafts
     assert settings.web.port == 9000
     assert settings.web.authorized_users == ("ann", "7")
     assert settings.web.enabled
@@ -97,6 +113,7 @@ def test_every_key_arrives(folder: Path) -> None:
     assert hermes.request_timeout is None
     assert hermes.drain_timeout == timedelta(0)
     assert hermes.prompt_context
+    assert not hermes.file_outbox
     assert hermes.network_folder is NetworkFolder.POLL
     assert settings.opencode.url == "http://127.0.0.1:4096"
     assert settings.opencode.password == Secret("open sesame")
@@ -111,10 +128,20 @@ def test_the_golden_file_leaves_no_setting_out(folder: Path) -> None:
     text = (GOLDEN / "everything.json").read_text(encoding="utf-8")
     raw = json.loads(text)
     assert keys_of(Settings).keys() - raw.keys() == {"machine_name", "repo_path"}
-    for key in ("opencode", "limits", "web", "audit"):
-        kind = keys_of(Settings)[key].type
-        assert kind is not None
-        assert keys_of(kind).keys() == raw[key].keys()
+    for path, kind in objects(Settings):
+        there = raw
+        for step in path:
+            there = there[step]
+        assert keys_of(kind).keys() == there.keys()
+
+
+def objects(cls: type, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], type]]:
+    """The objects inside an object of the file, at any depth, each with its path."""
+    for key, attribute in keys_of(cls).items():
+        kind = without_none(attribute.type)[0]
+        if isinstance(kind, type) and attrs.has(kind):
+            yield (*path, key), kind
+            yield from objects(kind, (*path, key))
 
 
 def test_nothing_set_means_the_defaults(folder: Path) -> None:
@@ -167,6 +194,28 @@ def test_every_problem_is_reported_at_once(folder: Path) -> None:
         ({"opencode": {"url": "http://u:p@h"}}, "opencode.url: a password in it"),
         ({"opencode": {"model": "claude"}}, 'opencode.model: "claude" must be written as'),
         ({"web": {"port": 70000}}, "web.port: must be at most 65535"),
+        ({"telegram": {"base_urls": ""}}, "telegram.base_urls: there is no such setting; did you"),
+        ({"telegram": {"base_url": "http://h"}}, "telegram.base_url: it must end in /bot"),
+        ({"telegram": {"base_url": "h:1/bot"}}, "telegram.base_url: it must be an address"),
+        ({"telegram": {"base_file_url": "http://[::1]/bot"}}, "telegram.base_file_url: it needs"),
+        ({"telegram": {"allowed_groups": [5]}}, "telegram.allowed_groups[0]: ids of groups are"),
+        ({"telegram": {"stale_policy": "asks"}}, "telegram.stale_policy: must be one of"),
+        ({"telegram": {"rates": {"chat_burst": 0}}}, "telegram.rates.chat_burst: must be at least"),
+        ({"telegram": {"webhook": {}}}, "telegram.webhook.url: it is missing"),
+        ({"telegram": {"webhook": {"url": "http://h"}}}, "telegram.webhook.url: Telegram calls"),
+        (
+            {"telegram": {"webhook": {"url": "https://h", "listen": "h:x"}}},
+            "telegram.webhook.listen: it must be host:port",
+        ),
+        (
+            {"telegram": {"webhook": {"url": "https://h", "secret": "a b"}}},
+            "telegram.webhook.secret: it must be 1 to 256",
+        ),
+        ({"roles": {"ann": "owner"}}, 'roles.ann: roles belong to ids, which are numbers; "ann"'),
+        ({"roles": {"007": "owner"}}, "roles.007: roles belong to ids"),
+        ({"roles": {"1": "admin"}}, "roles.1: must be one of"),
+        ({"transcription": {"url": "h"}}, "transcription.url: it must be an address"),
+        ({"pairing": {"minutes": 0}}, "pairing.minutes: must be at least 1"),
         ({"executor_timeout": 1e300}, "executor_timeout: must be a number of seconds"),
         ({"workers": None}, "workers: must be a whole number, not null"),
         ({"workers": 2.5}, "workers: must be a whole number, not a number"),
@@ -181,6 +230,50 @@ def test_contradictions_are_named(folder: Path, content: object, problem: str) -
     """A fault that no type shows is said in words too, with its place."""
     (found,) = problems(folder, content)
     assert found.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    "content, doubts",
+    [
+        ({"authorized_users": [1], "roles": {"1": "viewer"}}, []),
+        ({"web": {"authorized_users": ["ann"]}, "roles": {"ann": "viewer"}}, []),
+        ({"roles": {"1": "viewer"}}, ["roles.1: this person is on no list"]),
+        ({"telegram": {"base_url": "http://127.0.0.1:1/bot"}}, []),
+        (
+            {"telegram": {"base_url": "http://bots.example.org/bot"}},
+            ["telegram.base_url: the token goes over the network unencrypted"],
+        ),
+        (
+            {
+                "telegram": {
+                    "base_url": "http://localhost:1/bot",
+                    "webhook": {"url": "http://192.0.2.1:2"},
+                }
+            },
+            [],
+        ),
+    ],
+)
+def test_what_may_be_a_mistake_is_warned_of(
+    folder: Path, content: object, doubts: list[str]
+) -> None:
+    """What is allowed but hardly meant is said at the start, and stops nothing."""
+    found = read(folder, content).warnings
+    assert len(found) == len(doubts)
+    assert all(said.startswith(doubt) for said, doubt in zip(found, doubts, strict=True))
+
+
+def test_a_local_bot_api_can_be_named_for_one_process(folder: Path) -> None:
+    """Tests and trials point the gateway elsewhere without touching the file."""
+    variables = {
+        "GALAXY_TELEGRAM_BASE_URL": "http://127.0.0.1:1/bot",
+        "GALAXY_TELEGRAM_BASE_FILE_URL": "http://127.0.0.1:1/file/bot",
+    }
+    bot = read(folder, {"telegram": {"order_rate": 3}}, variables).settings.telegram.bot
+    assert (bot.base_url, bot.base_file_url) == tuple(variables.values())
+    assert bot.order_rate == 3
+    (found,) = problems(folder, {}, {"GALAXY_TELEGRAM_BASE_URL": "http://127.0.0.1:1"})
+    assert found.startswith("GALAXY_TELEGRAM_BASE_URL: it must end in /bot")
 
 
 def test_meaningless_keys_are_no_settings() -> None:
@@ -238,10 +331,11 @@ def test_a_placeholder_is_refused_only_where_a_token_is_needed(folder: Path) -> 
 def test_secrets_never_show_themselves(folder: Path) -> None:
     """Neither repr nor str nor a format of the settings holds a secret; `secrets()` does."""
     settings = golden(folder, "everything.json").settings
+    secrets = (TOKEN, "open sesame", "hear me", "knock-knock")
     for shown in (repr(settings), str(settings), f"{settings.telegram.token:>20}"):
-        assert TOKEN not in shown
-        assert "open sesame" not in shown
-    assert settings.secrets() == (TOKEN, "open sesame")
+        for secret in secrets:
+            assert secret not in shown
+    assert settings.secrets() == secrets
     assert TOKEN not in repr(attrs.asdict(settings))
 
 
@@ -307,13 +401,11 @@ def test_without_a_file_the_marked_folder_is_the_machine(tmp_path: Path) -> None
 def test_every_setting_and_variable_is_in_the_reference() -> None:
     """docs/reference/settings.md lists all there is."""
     text = (PROJECT_ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    containers = {".".join(path) for path, _ in objects(Settings)}
     nested = {
-        f"{key}.{inner}"
-        for key in ("opencode", "limits", "web", "audit")
-        for kind in [keys_of(Settings)[key].type]
-        if kind is not None
-        for inner in keys_of(kind)
-    }
-    scalar = {key for key, a in keys_of(Settings).items() if not attrs.has(a.type or object)}
+        f"{'.'.join(path)}.{inner}" for path, kind in objects(Settings) for inner in keys_of(kind)
+    } - containers
+    scalar = keys_of(Settings).keys() - containers
+    assert "telegram.webhook.url" in nested
     for name in nested | scalar | set(variables()):
         assert f"`{name}`" in text, name
