@@ -25,9 +25,15 @@ async def together(*calls: Callable[[], Awaitable[object]]) -> None:
         except GalaxyError as error:  # handed on below, after the others have ended
             failures.append(error)
 
+    # The last one needs no task of its own; one alone needs no group at all.
+    *others, last = calls
+    if not others:
+        await last()
+        return
     async with anyio.create_task_group() as tasks:
-        for call in calls:
+        for call in others:
             tasks.start_soon(guarded, call)
+        await guarded(last)
     if failures:
         raise failures[0]
 

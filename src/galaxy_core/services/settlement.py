@@ -4,12 +4,13 @@ The order of the steps is what makes a crash harmless.  After each step a new wo
 the order finds enough to do the rest, and nothing of it twice:
 
 1. the decision is written into the journal    -> the rest is done from there, nobody is asked
-2. the response is committed (first one wins)  -> nobody else can answer this order any more
-3. the trail's line and the letter             -> the letter's name makes posting it again a no-op
-4. the order is archived                       -> it is not given out again
-5. the journal is forgotten                    -> what is left of it is swept at the next start
+2. side by side, all of them from that decision, so that each says the same whoever writes it:
+   the response (first one wins), the trail's line, the letter (its name makes posting it again
+   a no-op)                                    -> whichever are missing are written from 1
+3. the order is archived, once all of 2 stand  -> it is not given out again
+4. the journal is forgotten                    -> what is left of it is swept at the next start
 
-A line of the trail may be written a second time when the crash fell between 3 and 4; it says so
+A line of the trail may be written a second time when the crash fell between 2 and 3; it says so
 (`is_repeated`).
 """
 
@@ -54,7 +55,7 @@ LETTER_PAYLOAD_CHARACTERS = 200
 
 @define
 class Closing:
-    """One order's way through the five steps; remembers how far it came."""
+    """One order's way through the four steps; remembers how far it came."""
 
     delivery: Delivery
     settlement: Settlement
@@ -89,7 +90,7 @@ class SettlementDesk:
         await self.carry_out(Closing(delivery, settlement))
 
     async def carry_out(self, closing: Closing) -> None:
-        """Do all five steps, or the rest of them: may be called again after any failure.
+        """Do all four steps, or the rest of them: may be called again after any failure.
 
         Raises `LeaseLost` when the order belongs to somebody else now, `StorageUnavailable` when
         a step cannot be written now.
@@ -108,7 +109,7 @@ class SettlementDesk:
         await self._tidy_up(closing.delivery.order)
 
     async def _answer(self, closing: Closing) -> None:
-        """Steps 1 to 3."""
+        """Steps 1 and 2."""
         delivery, order = closing.delivery, closing.delivery.order
         # A worker that was frozen must neither decide nor answer an order that was taken over.
         await self._queue.renew(delivery)
@@ -118,14 +119,21 @@ class SettlementDesk:
             standing = (await self._journal.read(order.id)).settlement
             closing.settlement = standing or closing.settlement
             await self._queue.renew(delivery)
-        # What slips through between this look and the commit is stopped by the commit: it is
-        # exclusive, and whoever comes there has the decision that stands in the journal.
+        # Whoever slips through between this look and the writes has the decision that stands in
+        # the journal, and writes what the holder writes: response and letter go in once.
+        letter = self._letter(order, closing.settlement)
+        await together(
+            lambda: self._outbox.post(letter),
+            lambda: self._record(closing),
+            lambda: self._commit(closing),
+        )
+
+    async def _commit(self, closing: Closing) -> None:
+        order = closing.delivery.order
         try:
             await self._responses.commit(self._response(order, closing.settlement))
         except AlreadyAnswered:
             log.info("order.already_answered", order_id=order.id)
-        letter = self._letter(order, closing.settlement)
-        await together(lambda: self._record(closing), lambda: self._outbox.post(letter))
 
     async def _record(self, closing: Closing) -> None:
         if not closing.is_recorded:
@@ -133,7 +141,7 @@ class SettlementDesk:
             closing.is_recorded = True
 
     async def _tidy_up(self, order: Order) -> None:
-        """Step 5; what fails here is swept at the next start."""
+        """Step 4; what fails here is swept at the next start."""
         try:
             await self._journal.forget(order.id)
             for command in await self._control.pending(order.id):

@@ -69,7 +69,7 @@ class Trail:
             data={key: value for key, value in data.items() if value is not None},
         )
 
-    def receipt(self, delivery: Delivery) -> AuditEvent:
+    def receipt(self, delivery: Delivery, *, is_repeated: bool = False) -> AuditEvent:
         """The line that says an order has come in, written by whoever holds it first."""
         order = delivery.order
         return self.event(
@@ -81,7 +81,7 @@ class Trail:
             priority=order.priority.word,
             payload_preview=preview(order.payload),
             # Whether whoever held it before had written its receipt is not known.
-            is_repeated=delivery.is_redelivered or None,
+            is_repeated=is_repeated or delivery.is_redelivered or None,
         )
 
     async def record(self, *events: AuditEvent) -> None:

@@ -148,7 +148,7 @@ class Hermes:
                 if claimed is Claimed.NOTHING:
                     if until_idle and was_idle:
                         break
-                    await self._wait_for_work()
+                    await self._wait_for_work(until_idle=until_idle)
             tasks.cancel_scope.cancel()
 
     async def _cancel_when_stopping(self, scope: anyio.CancelScope) -> None:
@@ -172,12 +172,15 @@ class Hermes:
         workers.start_soon(self._work, worker, name=f"order-{delivery.order.id}")
         return Claimed.ORDER
 
-    async def _wait_for_work(self) -> None:
-        """Until the queue may have something, or an order of ours has ended."""
+    async def _wait_for_work(self, *, until_idle: bool) -> None:
+        """Until the queue may have something; with `until_idle`, also until an order has ended."""
+        queue, longest = self._ports.queue, self._config.rescan_every
         try:
-            await either(
-                lambda: self._ports.queue.wait(self._config.rescan_every), self._slot_freed.wait
-            )
+            if until_idle:
+                await either(lambda: queue.wait(longest), self._slot_freed.wait)
+            else:
+                # The queue itself hears what an end sets free, and one wait wakes up sooner.
+                await queue.wait(longest)
         except TransientError as error:
             log.error("queue.wait_failed", error=str(error))
             await self._ports.clock.sleep(self._config.renew_every)

@@ -2,15 +2,18 @@
 
 What is written down before what, so that a kill at any place neither loses nor repeats a message:
 
-    prepare (nothing sent) -> lines into the trail -> ticket into the journal -> send
+    prepare (nothing sent) -> lines into the trail and ticket into the journal -> send
 
-An attempt that finds a ticket asks the agent about it first.  The decision itself is carried out
+The two in the middle are written side by side: nothing is sent before both stand, and a ticket
+whose message never arrived has its lines written again, marked.  An attempt that finds a ticket
+asks the agent about it first.  The decision itself is carried out
 by `settlement`.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -127,7 +130,7 @@ class Execution:
     # ---- an earlier attempt has written a ticket
 
     async def _take_up(self, ticket: Ticket) -> Result:
-        finding = await self._ports.dispatcher.find(ticket)
+        finding = await self._find(ticket)
         self._opening.lines.append(
             self._trail.event(
                 AuditType.ORDER_EXECUTION_RESUMED,
@@ -155,6 +158,19 @@ class Execution:
             return self._judge(ended)
         # Nothing was sent by this attempt, so there is nothing to wait for.
         return await self._recover(ticket, ended)
+
+    async def _find(self, ticket: Ticket) -> Finding:
+        """Ask the agent; unless it has the message, the trail may lack the receipt.
+
+        Whoever wrote the ticket may have died before the lines that are written beside it.
+        """
+        finding = Finding.CANNOT_TELL
+        try:
+            finding = await self._ports.dispatcher.find(ticket)
+        finally:
+            if finding in {Finding.UNKNOWN, Finding.CANNOT_TELL}:
+                self._opening.lines.insert(0, self._trail.receipt(self._delivery, is_repeated=True))
+        return finding
 
     async def _send_blindly(self, session: Session) -> Result:
         """The agent cannot be asked: try again, a bounded number of times, and say so.
@@ -254,19 +270,18 @@ class Execution:
         )
         lines = self._start_lines(ticket, session)
 
-        async def put_session() -> None:
-            if known is not None and evolve(known, updated_at=now) == used:
-                # Nothing but its date changes: that is written while the agent works.
-                self._is_session_used = True
-            else:
-                await self._ports.sessions.put(used)
-
-        # The trail first: a ticket is what later attempts go by, so the lines that belong to it
-        # must stand wherever it stands.
-        await together(lambda: self._opening.write(self._trail, *lines), put_session)
+        dated = evolve(ticket, created_at=ticket.created_at or now)
+        writes: list[Callable[[], Awaitable[None]]] = []
         if is_new:
-            dated = evolve(ticket, created_at=ticket.created_at or now)
-            await self._ports.journal.write_ticket(self._order.id, dated)
+            writes.append(lambda: self._ports.journal.write_ticket(self._order.id, dated))
+        if known is not None and evolve(known, updated_at=now) == used:
+            # Nothing but its date changes: that is written while the agent works.
+            self._is_session_used = True
+        else:
+            writes.append(lambda: self._ports.sessions.put(used))
+        # Side by side, so that they share the disk's time.  A kill that leaves the ticket without
+        # the lines leaves no message: the next attempt finds none, and writes the lines.
+        await together(*writes, lambda: self._opening.write(self._trail, *lines))
 
     async def _date_session(self, ticket: Ticket) -> None:
         """Note when the conversation was used last."""

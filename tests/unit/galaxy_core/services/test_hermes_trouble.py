@@ -436,7 +436,7 @@ async def test_receipt_and_claim_stand_once(world: World, error: Exception) -> N
 
 
 async def test_the_lines_of_an_attempt_that_failed_early_are_written(world: World) -> None:
-    """Found unknown, then the agent is gone: claim and finding are on record all the same."""
+    """Found unknown, then the agent is gone: receipt, claim and finding are on record."""
     world.faults.fail("dispatcher.run", DispatcherUnavailable("down"))
     await world.submit(make_order(id="a"))
     await world.hermes().run(until_idle=True)
@@ -445,6 +445,7 @@ async def test_the_lines_of_an_attempt_that_failed_early_are_written(world: Worl
     before = len(world.types("a"))
     await world.hermes().run(until_idle=True)
     assert world.types("a")[before:] == [
+        "order_received",
         "order_claimed",
         "order_execution_resumed",
         "order_given_back",
