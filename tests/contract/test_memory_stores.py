@@ -4,13 +4,16 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from attrs import evolve
 
-from galaxy_core.domain.errors import TransientError
+from galaxy_core.domain.errors import DeliveryUnknown, TransientError
 from galaxy_core.domain.incident import Incident
+from galaxy_core.domain.letter import Buttons
+from galaxy_core.domain.message import FileKind, RemoteFile
 from galaxy_core.ports.audit_sink import AuditSink
 from galaxy_core.ports.audit_trail import AuditTrail
 from galaxy_core.ports.channel import Channel
@@ -34,7 +37,8 @@ from galaxy_core.testing.contracts import (
     RunJournalContract,
     SessionStoreContract,
 )
-from galaxy_core.testing.factories import make_message
+from galaxy_core.testing.factories import make_message, make_press
+from galaxy_core.testing.faults import Faults
 from galaxy_core.testing.memory import (
     AuditLines,
     ChatService,
@@ -230,12 +234,10 @@ class MemoryChannelHarness(MemoryHarness[Channel], ChannelHarness):
 
     def __init__(self) -> None:
         self.service = ChatService()
-        self._channel: MemoryChannel | None = None
-        super().__init__(lambda clock: lambda: self._connect(clock))
-
-    def _connect(self, clock: ManualClock) -> MemoryChannel:
-        self._channel = MemoryChannel(clock, self.service)
-        return self._channel
+        self.faults = Faults()
+        super().__init__(
+            lambda clock: lambda: MemoryChannel(clock, self.service, faults=self.faults)
+        )
 
     async def say(self, text: str) -> None:
         self.service.push(make_message(text=text, chat_id=self.chat))
@@ -243,16 +245,40 @@ class MemoryChannelHarness(MemoryHarness[Channel], ChannelHarness):
     async def texts(self) -> Sequence[str]:
         return self.service.texts(self.chat)
 
-    async def shown(self) -> Sequence[str]:
-        return [progress.text for progress in self.service.shown.values()]
+    async def press(self, data: str) -> None:
+        part = next(part for part in reversed(self.service.sent) if data in _data(part.buttons))
+        message_id = part.receipt.message_ids[-1]
+        self.service.push(make_press(data=data, chat_id=self.chat, message_id=message_id))
+
+    async def buttons(self) -> Sequence[Sequence[str]]:
+        shown = {part.receipt.message_ids[0]: part.buttons for part in self.service.sent}
+        shown |= {name: card.card.buttons for name, card in self.service.cards.items()}
+        return [_data(shown[name]) for name in sorted(shown, key=int)]
+
+    async def send_file(self, name: str, content: bytes) -> None:
+        self.service.files[name] = content
+        file = RemoteFile(id=name, kind=FileKind.DOCUMENT, name=name, size=len(content))
+        self.service.push(make_message(text="", chat_id=self.chat, files=(file,)))
+
+    async def files(self) -> Sequence[str]:
+        return [Path(path).name for part in self.service.sent for path in part.files]
+
+    async def delete(self, message_id: str) -> None:
+        del self.service.cards[message_id]
 
     async def make_unreachable(self) -> None:
         self.service.blocked.add(self.chat)
 
     async def refuse_once(self, retry_after: timedelta) -> None:
-        assert self._channel is not None
         error = TransientError("too many messages", retry_after=retry_after)
-        self._channel.faults.fail("channel.send", error)
+        self.faults.fail("channel.send", error)
+
+    async def lose_answer_once(self) -> None:
+        self.faults.fail("channel.send", DeliveryUnknown("no answer came"), is_done=True)
+
+
+def _data(buttons: Buttons) -> list[str]:
+    return [button.data for row in buttons for button in row]
 
 
 class TestMemoryChannel(ChannelContract):

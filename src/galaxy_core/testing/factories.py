@@ -14,12 +14,14 @@ from galaxy_core.domain.delivery import Delivery, Settlement, Ticket
 from galaxy_core.domain.ids import ConversationKey, LeaseToken, OrderId
 from galaxy_core.domain.incident import Incident
 from galaxy_core.domain.letter import Letter, Receipt
-from galaxy_core.domain.message import InboundMessage
+from galaxy_core.domain.message import Address, ButtonPressed, InboundMessage
 from galaxy_core.domain.operations import CancelRequested, Heartbeat
 from galaxy_core.domain.order import Order
 from galaxy_core.domain.response import Ending, Outcome, Response
 from galaxy_core.domain.run import RunRequest
 from galaxy_core.domain.session import Session
+from galaxy_core.domain.state import OrderState
+from galaxy_core.domain.status import OrderStatus
 from galaxy_core.testing.clock import START
 
 _numbers = itertools.count(1)
@@ -172,6 +174,37 @@ def make_message(**overrides: Any) -> InboundMessage:
         "sent_at": START,
     }
     return InboundMessage(**(values | overrides))
+
+
+def make_press(**overrides: Any) -> ButtonPressed:
+    """A person presses a button below one of our messages."""
+    values: dict[str, Any] = {
+        "key": unique("update"),
+        "channel": "memory",
+        "chat_id": "chat-1",
+        "sender_id": "person-1",
+        "sent_at": START,
+        "data": "a:1",
+        "press_id": unique("press"),
+    }
+    return ButtonPressed(**(values | overrides))
+
+
+def make_address(**overrides: Any) -> Address:
+    """The chat in which `make_message` is said."""
+    values: dict[str, Any] = {"channel": "memory", "chat_id": "chat-1"}
+    return Address(**(values | overrides))
+
+
+def make_status(**overrides: Any) -> OrderStatus:
+    """An order that runs."""
+    order_id = overrides.pop("order_id", None) or unique("order")
+    values: dict[str, Any] = {
+        "state": OrderState.RUNNING,
+        "machine": "test",
+        "elapsed": timedelta(seconds=5),
+    }
+    return OrderStatus(order_id=OrderId(order_id), **(values | overrides))
 
 
 def make_heartbeat(**overrides: Any) -> Heartbeat:

@@ -17,7 +17,12 @@ from galaxy_core.testing.memory.agent import (
     Script,
 )
 from galaxy_core.testing.memory.audit import AuditLines, MemoryAuditSink, MemoryAuditTrail
-from galaxy_core.testing.memory.channel import ChatService, MemoryChannel, SentPart
+from galaxy_core.testing.memory.channel import (
+    ChatService,
+    MemoryChannel,
+    SentPart,
+    ShownCard,
+)
 from galaxy_core.testing.memory.control import CommandBox, MemoryControl
 from galaxy_core.testing.memory.dispatcher import MemoryDispatcher
 from galaxy_core.testing.memory.incident_sink import MemoryIncidentSink
@@ -61,4 +66,5 @@ __all__ = [
     "Pause",
     "Script",
     "SentPart",
+    "ShownCard",
 ]
