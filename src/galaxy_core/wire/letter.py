@@ -10,7 +10,15 @@ from __future__ import annotations
 from datetime import datetime
 
 from galaxy_core.domain.errors import UnreadableFile
-from galaxy_core.domain.letter import Letter, LetterFormat, Receipt, Severity
+from galaxy_core.domain.letter import (
+    Button,
+    Buttons,
+    ButtonStyle,
+    Letter,
+    LetterFormat,
+    Receipt,
+    Severity,
+)
 from galaxy_core.domain.order import JSONObject, JSONValue
 from galaxy_core.wire.fields import FieldReader, kind_of
 from galaxy_core.wire.json_text import read_object, write_object
@@ -27,6 +35,8 @@ _SEVERITIES = {
     "warn": Severity.WARNING,
 }
 _FORMATS = {form.value: form for form in LetterFormat}
+_STYLES = {style.value: style for style in ButtonStyle}
+_MAX_DATA_BYTES = 64
 
 
 def decode_letter(data: bytes, *, name: str) -> Letter:
@@ -81,6 +91,7 @@ def _letter_from(wire: JSONObject, *, name: str) -> Letter:
         # Hand-written letters have always been HTML; an unknown markup is no markup.
         format=_FORMATS.get(form.casefold(), LetterFormat.PLAIN) if form else LetterFormat.HTML,
         files=_files(read),
+        buttons=_read_buttons(read),
         is_sent=read.flag("sent"),
         receipts=tuple(r for item in read.items("receipts") if (r := _receipt(item)) is not None),
         wire=wire,
@@ -99,6 +110,33 @@ def _message(wire: JSONObject) -> str:
 def _files(read: FieldReader) -> tuple[str, ...]:
     paths = (item.get("path") if type(item) is dict else item for item in read.items("files"))
     return tuple(path for path in paths if type(path) is str and path)
+
+
+def _read_buttons(read: FieldReader) -> Buttons:
+    """Rows of buttons; a button by itself is a row, and what is none is left out."""
+    rows = (
+        tuple(button for each in (row if type(row) is list else [row]) if (button := _button(each)))
+        for row in read.items("buttons")
+    )
+    return tuple(row for row in rows if row)
+
+
+def _button(item: JSONValue) -> Button | None:
+    if type(item) is not dict:
+        return None
+    read = FieldReader(item)
+    text, data = read.word("text"), read.word("data")
+    # Cut short, it would say something else.
+    if text is None or data is None or len(data.encode(errors="replace")) > _MAX_DATA_BYTES:
+        return None
+    return Button(text, data, _STYLES.get(read.word("style") or "", ButtonStyle.PLAIN))
+
+
+def _buttons(letter: Letter) -> JSONValue:
+    return [
+        [{"text": each.text, "data": each.data, "style": each.style.value} for each in row]
+        for row in letter.buttons
+    ] or None
 
 
 def _receipt(item: JSONValue) -> Receipt | None:
@@ -147,6 +185,7 @@ _MEMBERS: Table = {
     "order_payload": ("order_payload", lambda letter: letter.order_payload),
     "format": ("format", lambda letter: letter.format.value),
     "files": ("files", lambda letter: list(letter.files) or None),
+    "buttons": ("buttons", _buttons),
     "sent": ("is_sent", lambda letter: letter.is_sent),
     "receipts": ("receipts", _receipts),
 }

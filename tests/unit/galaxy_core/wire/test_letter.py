@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from galaxy_core.domain.errors import UnreadableFile
-from galaxy_core.domain.letter import Letter, LetterFormat, Receipt, Severity
+from galaxy_core.domain.letter import Button, ButtonStyle, Letter, LetterFormat, Receipt, Severity
 from galaxy_core.domain.order import JSONValue
 from galaxy_core.wire.letter import decode_letter, encode_letter
 from tests.unit.galaxy_core.wire.strategies import any_text, objects, times, words
@@ -24,6 +24,12 @@ receipts = st.builds(
     at=times,
     part=st.integers(1, 9),
     is_last=st.booleans(),
+)
+buttons = st.builds(
+    Button,
+    text=words,
+    data=words.filter(lambda data: len(data.encode(errors="replace")) <= 64),
+    style=st.sampled_from(ButtonStyle),
 )
 letters = st.builds(
     Letter,
@@ -40,6 +46,7 @@ letters = st.builds(
     order_payload=st.none() | any_text,
     format=st.sampled_from(LetterFormat),
     files=st.lists(words, max_size=2).map(tuple),
+    buttons=st.lists(st.lists(buttons, min_size=1, max_size=2).map(tuple), max_size=2).map(tuple),
     is_sent=st.booleans(),
     receipts=st.lists(receipts, max_size=2).map(tuple),
 )
@@ -74,6 +81,21 @@ def test_written_by_hand() -> None:
     """A message is all that a letter needs."""
     assert read(message="hi") == Letter(name="test", message="hi")
     assert read(message="hi").format is LetterFormat.HTML
+
+
+@pytest.mark.parametrize(
+    "wire",
+    ["x", 5, [[]], [["x"]], [[{"text": "x"}]], [{"data": "x"}], [{"text": [], "data": "x"}]],
+)
+def test_what_is_no_button_is_left_out(wire: JSONValue) -> None:
+    """A letter with a broken button is still a letter."""
+    assert read(message="hi", buttons=wire) == Letter(name="test", message="hi")
+
+
+def test_a_button_whose_data_is_too_long_is_left_out() -> None:
+    """Cut short it would come back as something else; the limit counts bytes."""
+    row: JSONValue = [{"text": "ok", "data": "é" * 32}, {"text": "no", "data": "é" * 32 + "x"}]
+    assert read(message="hi", buttons=[row]).buttons == ((Button("ok", "é" * 32),),)
 
 
 @pytest.mark.parametrize(
