@@ -17,6 +17,7 @@ from galaxy_core.domain.message import FileKind, RemoteFile
 from galaxy_core.ports.audit_sink import AuditSink
 from galaxy_core.ports.audit_trail import AuditTrail
 from galaxy_core.ports.channel import Channel
+from galaxy_core.ports.command_menu import CommandMenu, MenuEntry
 from galaxy_core.ports.incident_sink import IncidentSink
 from galaxy_core.ports.outbox import Outbox
 from galaxy_core.testing.contracts import (
@@ -25,10 +26,12 @@ from galaxy_core.testing.contracts import (
     ChannelContract,
     ChannelHarness,
     ClockContract,
+    CommandMenuContract,
     ControlContract,
     Harness,
     IncidentHarness,
     IncidentSinkContract,
+    MenuHarness,
     OutboxContract,
     OutboxHarness,
     PresenceContract,
@@ -288,3 +291,30 @@ class TestMemoryChannel(ChannelContract):
     def harness(self) -> MemoryChannelHarness:
         """Give an empty chat."""
         return MemoryChannelHarness()
+
+
+class MemoryMenuHarness(MemoryHarness[CommandMenu], MenuHarness):
+    """The menus of a chat service."""
+
+    def __init__(self) -> None:
+        self.service = ChatService()
+        self.faults = Faults()
+        super().__init__(
+            lambda clock: lambda: MemoryChannel(clock, self.service, faults=self.faults)
+        )
+
+    async def menu_of(self, person: str) -> Sequence[MenuEntry]:
+        return self.service.menus.get(person, self.service.menu)
+
+    async def refuse_once(self, retry_after: timedelta) -> None:
+        error = TransientError("too many calls", retry_after=retry_after)
+        self.faults.fail("channel.publish", error)
+
+
+class TestMemoryCommandMenu(CommandMenuContract):
+    """Menus of a channel whose people are a test."""
+
+    @pytest.fixture
+    def harness(self) -> MemoryMenuHarness:
+        """Give a service without a menu."""
+        return MemoryMenuHarness()

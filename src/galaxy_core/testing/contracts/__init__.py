@@ -27,6 +27,7 @@ pytest.register_assert_rewrite(
             "audit",
             "channel",
             "clock",
+            "command_menu",
             "control",
             "harness",
             "incident_sink",
@@ -53,6 +54,11 @@ from galaxy_core.testing.contracts.channel import (  # noqa: E402
     ChannelHarness,
 )
 from galaxy_core.testing.contracts.clock import ClockContract, ClockFeatures  # noqa: E402
+from galaxy_core.testing.contracts.command_menu import (  # noqa: E402
+    CommandMenuContract,
+    MenuFeatures,
+    MenuHarness,
+)
 from galaxy_core.testing.contracts.contract import (  # noqa: E402
     Contract,
     nasty_texts,
@@ -99,6 +105,7 @@ __all__ = [
     "ChannelHarness",
     "ClockContract",
     "ClockFeatures",
+    "CommandMenuContract",
     "Contract",
     "ControlContract",
     "DispatcherContract",
@@ -110,6 +117,8 @@ __all__ = [
     "IncidentSinkContract",
     "JournalFeatures",
     "JournalHarness",
+    "MenuFeatures",
+    "MenuHarness",
     "OrderCatalogueContract",
     "OrderQueueContract",
     "OutboxContract",

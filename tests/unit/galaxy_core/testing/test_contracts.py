@@ -15,6 +15,7 @@ from galaxy_core.ports.audit_sink import AuditSink
 from galaxy_core.ports.audit_trail import AuditTrail
 from galaxy_core.ports.channel import Channel
 from galaxy_core.ports.clock import Clock
+from galaxy_core.ports.command_menu import CommandMenu
 from galaxy_core.ports.control import Control
 from galaxy_core.ports.dispatcher import Dispatcher
 from galaxy_core.ports.incident_sink import IncidentSink
@@ -35,6 +36,7 @@ SUITES: dict[type, type] = {
     AuditTrail: contracts.AuditContract,
     Channel: contracts.ChannelContract,
     Clock: contracts.ClockContract,
+    CommandMenu: contracts.CommandMenuContract,
     Control: contracts.ControlContract,
     Dispatcher: contracts.DispatcherContract,
     IncidentSink: contracts.IncidentSinkContract,
