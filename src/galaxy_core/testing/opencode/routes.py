@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from galaxy_core.testing.opencode.engine import VERSION, Engine
 from galaxy_core.testing.http import Request, Response
+from galaxy_core.testing.opencode.engine import VERSION, Engine
 from galaxy_core.testing.opencode.ids import now_ms
 from galaxy_core.testing.opencode.store import Document
 

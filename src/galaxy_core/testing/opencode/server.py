@@ -26,9 +26,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from galaxy_core.testing.http import Request, Response, read_request
 from galaxy_core.testing.opencode.bus import BusEvent
 from galaxy_core.testing.opencode.engine import Engine
-from galaxy_core.testing.http import Request, Response, read_request
 from galaxy_core.testing.opencode.ids import identifier
 from galaxy_core.testing.opencode.routes import Routes
 from galaxy_core.testing.opencode.store import Document, Store
