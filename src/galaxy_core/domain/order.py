@@ -61,6 +61,8 @@ class Order:
     payload: str
     sender: str = ""
     """Who asked, as the file says it (`from`, older `sender_id`): for people, not for access."""
+    person_id: str | None = None
+    """Who asked, under the id that the channel gives them."""
     target: str | None = None
     """Machine asked for; None means the machine whose folder it lies in."""
     command: str = DEFAULT_COMMAND

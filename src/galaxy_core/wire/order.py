@@ -97,6 +97,7 @@ def _media(order: Order) -> JSONValue:
 _MEMBERS: Table = {
     "order_id": ("id", lambda o: o.id),
     "from": ("sender", lambda o: o.sender or None),
+    "person_id": ("person_id", lambda o: o.person_id),
     "target": ("target", lambda o: o.target),
     "command": ("command", lambda o: o.command or DEFAULT_COMMAND),
     "payload": ("payload", lambda o: o.payload),

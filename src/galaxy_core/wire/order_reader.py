@@ -65,6 +65,7 @@ def order_from(
         id=order_id,
         payload=payload,
         sender=read.word("from", "sender_id") or "",
+        person_id=read.word("person_id"),
         target=read.word("target"),
         command=read.word("command") or DEFAULT_COMMAND,
         agent=read.word("agent"),

@@ -153,4 +153,3 @@ def shown(code: str) -> str:
     """The code as people read it: in two halves."""
     half = CODE_CHARACTERS // 2
     return f"{code[:half]}-{code[half:]}"
-

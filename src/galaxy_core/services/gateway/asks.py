@@ -1,0 +1,336 @@
+"""Questions to people: asked once, answered once, over any restart.
+
+An ask is a note from the moment it is asked to the moment it is over; its letter is named after it.
+A button carries the ask's id and the number of a choice, and nothing is believed of what comes back
+but that: who may answer, and what the choice means, stands in the note.
+
+What is left if the process dies in the middle: before the letter is posted, asking again posts it;
+after the handler took an answer and before the note is closed, the press comes again (it was not
+confirmed) and the handler, which is safe twice, takes it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+from attrs import define, evolve, field, frozen
+
+from galaxy_core.domain.ask import Ask, Choice
+from galaxy_core.domain.audit import AuditType
+from galaxy_core.domain.ids import OrderId
+from galaxy_core.domain.letter import Button, Buttons, ButtonStyle, Letter, LetterFormat, Receipt
+from galaxy_core.domain.message import Address, ButtonPressed, Inbound, InboundMessage
+from galaxy_core.domain.people import Deed, may
+from galaxy_core.domain.status import Card, Hint, Notice, PressAnswered
+from galaxy_core.ports.clock import Clock
+from galaxy_core.ports.note_store import Note, NoteStore
+from galaxy_core.ports.outbox import Outbox
+from galaxy_core.services.gateway.roster import Roster
+from galaxy_core.services.trail import Trail
+from galaxy_core.wire.structure import from_json, to_json
+
+log = structlog.get_logger(__name__)
+
+ASK = "ask"
+PREFIX = "a"
+"""How the data of an ask's buttons begins."""
+LETTER = "ask-"
+SEND_OFF, WRITE = "ok", "text"
+"""What the buttons carry that are no choices."""
+OVER = "This was answered already, or does not matter any more."
+TOAST_CHARACTERS = 200
+
+
+class Shows(Protocol):
+    """The part of the courier that changes messages and gives hints."""
+
+    def show(
+        self, key: str, card: Card, address: Address, *, message_id: str | None = None
+    ) -> None:
+        """Show the newest state of a card."""
+
+    def hint(self, hint: Hint, address: Address) -> None:
+        """Give a hint."""
+
+
+Handler = Callable[[Ask, Sequence[str], Inbound], Awaitable[str]]
+"""Takes the values chosen (or one text of the person's own); returns what the message says from
+then on, in Markdown.  Safe twice."""
+
+
+@frozen(kw_only=True)
+class OpenAsk:
+    """An ask, and how far its answer has come."""
+
+    ask: Ask
+    message_ids: tuple[str, ...] = ()
+    chosen: tuple[int, ...] = ()
+    """Indices of the choices taken so far, where several may be."""
+    writer: str | None = None
+    """Id of the person whose next message is the answer."""
+
+
+@define
+class AskDesk:
+    """Asks, and takes answers."""
+
+    _notes: NoteStore
+    _outbox: Outbox
+    _roster: Roster
+    _courier: Shows
+    _trail: Trail
+    _clock: Clock
+    _handlers: dict[str, Handler] = field(factory=dict, init=False)
+
+    def on_choice(self, kind: str, handler: Handler) -> None:
+        """From now on answers to asks of this kind go there."""
+        self._handlers[kind] = handler
+
+    # ---- asking
+
+    async def open(self, ask: Ask) -> bool:
+        """Ask; False when it is over already.  Safe twice.  Raises `StorageUnavailable`."""
+        ask = evolve(ask, opened_at=ask.opened_at or self._clock.now())
+        new = await self._notes.add([_note(OpenAsk(ask=ask))])
+        if not new and await self._find(ask.id) is None:
+            return False
+        await self._outbox.post(
+            Letter(
+                name=LETTER + ask.id,
+                message=ask.text,
+                timestamp=ask.opened_at,
+                order_id=ask.order_id,
+                chat_id=ask.address.chat_id,
+                channel=ask.address.channel,
+                topic=ask.address.topic,
+                reply_to=ask.reply_to,
+                format=LetterFormat.MARKDOWN,
+                buttons=_buttons(OpenAsk(ask=ask)),
+            )
+        )
+        return True
+
+    async def delivered(self, letter: Letter, receipts: Sequence[Receipt]) -> None:
+        """Hear that a letter was delivered: if it asks something, remember where."""
+        if not letter.name.startswith(LETTER):
+            return
+        ids = tuple(i for receipt in receipts for i in receipt.message_ids)
+        open_ask = await self._find(letter.name.removeprefix(LETTER))
+        if open_ask is not None:
+            await self._put(evolve(open_ask, message_ids=ids))
+        elif ids and letter.chat_id and letter.channel:
+            # It was over before it arrived.
+            address = Address(channel=letter.channel, chat_id=letter.chat_id, topic=letter.topic)
+            notice = Notice(text=f"{letter.message}\n\n_{OVER}_")
+            self._courier.show(letter.name, notice, address, message_id=ids[-1])
+
+    async def close(self, ask_id: str, text: str) -> None:
+        """End an ask without an answer of a person; its message says why.  Safe twice."""
+        open_ask = await self._find(ask_id)
+        if open_ask is not None:
+            await self._close(open_ask, text)
+
+    async def close_of_order(self, order_id: OrderId, text: str) -> None:
+        """End all asks of an order."""
+        for open_ask in await self.all_open():
+            if open_ask.ask.order_id == order_id:
+                await self._close(open_ask, text)
+
+    async def all_open(self) -> list[OpenAsk]:
+        """Everything that waits for an answer, oldest first."""
+        return [_read(note) for note in await self._notes.list(ASK)]
+
+    async def expire(self, now: datetime, text: str) -> list[Ask]:
+        """End the asks whose time is over; those that were."""
+        over = [
+            open_ask
+            for open_ask in await self.all_open()
+            if open_ask.ask.expires_at is not None and open_ask.ask.expires_at <= now
+        ]
+        for open_ask in over:
+            await self._close(open_ask, text)
+        return [open_ask.ask for open_ask in over]
+
+    # ---- answering
+
+    async def press(self, pressed: ButtonPressed) -> bool:
+        """Take a button; False when it is none of an ask's.  The person hears what became of it."""
+        prefix, _, rest = pressed.data.partition(":")
+        if prefix != PREFIX:
+            return False
+        ask_id, _, what = rest.partition(":")
+        open_ask = await self._find(ask_id)
+        where = open_ask.ask.address if open_ask else None
+        if open_ask is None or where is None or _place(where) != _place(pressed.address):
+            self._toast(pressed, OVER, is_alert=True)
+        elif (sentence := await self._why_not(open_ask.ask, pressed)) is not None:
+            self._toast(pressed, sentence, is_alert=True)
+        else:
+            await self._take_button(open_ask, what, pressed)
+        return True
+
+    async def take_text(self, message: InboundMessage) -> bool:
+        """Take a message that answers an ask; False when it does not."""
+        if not message.text.strip():
+            return False
+        for open_ask in reversed(await self.all_open()):
+            ask = open_ask.ask
+            if _place(ask.address) != _place(message.address):
+                continue
+            is_reply = message.reply_to is not None and message.reply_to in open_ask.message_ids
+            is_awaited = open_ask.writer == message.sender_id
+            if not (is_reply or is_awaited) or await self._why_not(ask, message) is not None:
+                continue
+            named = _named_choice(ask, message.text)
+            if named is not None:
+                await self._answer(open_ask, [named], message)
+                return True
+            if ask.allows_text:
+                await self._answer(open_ask, [message.text.strip()], message)
+                return True
+        return False
+
+    async def _take_button(self, open_ask: OpenAsk, what: str, pressed: ButtonPressed) -> None:
+        ask = open_ask.ask
+        if what == WRITE and ask.allows_text:
+            await self._put(evolve(open_ask, writer=pressed.sender_id))
+            self._toast(pressed, "Write your answer as your next message here.", is_alert=True)
+            return
+        if what == SEND_OFF and ask.is_multiple:
+            values = [ask.choices[index].value for index in open_ask.chosen]
+            self._toast(pressed, await self._answer(open_ask, values, pressed))
+            return
+        if not what.isascii() or not what.isdigit() or int(what) >= len(ask.choices):
+            self._toast(pressed, OVER, is_alert=True)
+            return
+        index = int(what)
+        if not ask.is_multiple:
+            self._toast(pressed, await self._answer(open_ask, [ask.choices[index].value], pressed))
+            return
+        chosen = set(open_ask.chosen) ^ {index}
+        open_ask = evolve(open_ask, chosen=tuple(sorted(chosen)))
+        await self._put(open_ask)
+        self._toast(pressed, "")
+        self._show(open_ask, Notice(text=ask.text, buttons=_buttons(open_ask)))
+
+    async def _answer(self, open_ask: OpenAsk, values: Sequence[str], by: Inbound) -> str:
+        """Hand the answer on, then close; what the message says now."""
+        ask = open_ask.ask
+        handler = self._handlers.get(ask.kind)
+        if handler is None:
+            log.error("ask.nobody_asked", kind=ask.kind, ask_id=ask.id)
+            return OVER
+        text = await handler(ask, values, by)
+        await self._trail.record(
+            self._trail.event(
+                AuditType.REQUEST_ANSWERED,
+                ask.order_id,
+                kind=ask.kind,
+                request_id=ask.request_id,
+                channel=by.channel,
+                person=by.sender_id,
+                # What a person typed is theirs; which button they pressed is on record.
+                choice=", ".join(v for v in values if v in {c.value for c in ask.choices}) or None,
+            )
+        )
+        await self._close(open_ask, text)
+        return text
+
+    async def _why_not(self, ask: Ask, by: Inbound) -> str | None:
+        """Why this person may not answer; None when they may."""
+        role = await self._roster.role_of(by.channel, by.sender_id)
+        if may(role, Deed.STEER_ALL):
+            return None
+        if not may(role, ask.deed):
+            return "You are not on the list of those who may answer this."
+        if ask.asked is not None and ask.asked != by.sender_id:
+            return "Only the person who was asked, or an owner, can answer this."
+        return None
+
+    # ---- notes and messages
+
+    async def _find(self, ask_id: str) -> OpenAsk | None:
+        note = await self._notes.get(ASK, ask_id)
+        return None if note is None else _read(note)
+
+    async def _put(self, open_ask: OpenAsk) -> None:
+        await self._notes.put([_note(open_ask)])
+
+    async def _close(self, open_ask: OpenAsk, text: str) -> None:
+        self._show(open_ask, Notice(text=f"{open_ask.ask.text}\n\n{text}"))
+        await self._notes.close(ASK, [open_ask.ask.id])
+
+    def _show(self, open_ask: OpenAsk, notice: Notice) -> None:
+        if open_ask.message_ids:
+            ask = open_ask.ask
+            last = open_ask.message_ids[-1]
+            self._courier.show(LETTER + ask.id, notice, ask.address, message_id=last)
+
+    def _toast(self, pressed: ButtonPressed, text: str, *, is_alert: bool = False) -> None:
+        plain = " ".join(text.replace("*", "").replace("_", " ").split())
+        if len(plain) > TOAST_CHARACTERS:
+            plain = plain[: TOAST_CHARACTERS - 1] + "…"
+        self._courier.hint(
+            PressAnswered(press_id=pressed.press_id, text=plain, is_alert=is_alert),
+            pressed.address,
+        )
+
+
+def _place(address: Address) -> tuple[str, str]:
+    """Topics are left out: a chat's id is enough to tell a forged press."""
+    return address.channel, address.chat_id
+
+
+def _named_choice(ask: Ask, text: str) -> str | None:
+    wanted = text.strip().casefold()
+    return next((c.value for c in ask.choices if c.label.casefold() == wanted), None)
+
+
+def _buttons(open_ask: OpenAsk) -> Buttons:
+    ask = open_ask.ask
+    rows: list[tuple[Button, ...]] = []
+    for index, choice in enumerate(ask.choices):
+        button = Button(_label(open_ask, index, choice), _data(ask, str(index)), choice.style)
+        rows.append((button,))
+    if ask.is_multiple:
+        rows.append((Button("Send off", _data(ask, SEND_OFF), ButtonStyle.POSITIVE),))
+    if ask.allows_text:
+        rows.append((Button("Type an answer", _data(ask, WRITE)),))
+    return tuple(_side_by_side(rows))
+
+
+def _label(open_ask: OpenAsk, index: int, choice: Choice) -> str:
+    if not open_ask.ask.is_multiple:
+        return choice.label
+    return f"{'☑' if index in open_ask.chosen else '☐'} {choice.label}"
+
+
+ROW_CHARACTERS = 24
+"""What a phone shows of a row without cutting its buttons' texts."""
+
+
+def _side_by_side(rows: Sequence[tuple[Button, ...]]) -> list[tuple[Button, ...]]:
+    """Put short buttons beside each other."""
+    joined: list[tuple[Button, ...]] = []
+    for row in rows:
+        together = (*joined[-1], *row) if joined else row
+        if joined and sum(len(button.text) for button in together) <= ROW_CHARACTERS:
+            joined[-1] = together
+        else:
+            joined.append(row)
+    return joined
+
+
+def _data(ask: Ask, what: str) -> str:
+    return f"{PREFIX}:{ask.id}:{what}"
+
+
+def _note(open_ask: OpenAsk) -> Note:
+    return Note(kind=ASK, key=open_ask.ask.id, value=to_json(open_ask))
+
+
+def _read(note: Note) -> OpenAsk:
+    return from_json(note.value, OpenAsk, name=f"The note on ask {note.key}")

@@ -1,0 +1,64 @@
+"""How much one person may ask for, and what is said when it is too much."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import timedelta
+
+from attrs import define, field
+
+from galaxy_core.domain.message import InboundMessage
+from galaxy_core.domain.state import OrderState
+from galaxy_core.ports.clock import Clock
+from galaxy_core.services.gateway.config import GatewayConfig, MachinePorts
+
+MINUTE = timedelta(minutes=1)
+WAITING = frozenset({OrderState.PENDING})
+
+
+@define
+class PersonLimits:
+    """Counts in memory: a restart forgives."""
+
+    _config: GatewayConfig
+    _clock: Clock
+    _recent: dict[str, deque[float]] = field(factory=dict, init=False)
+    """Monotonic seconds of the orders of the last minute, by person."""
+
+    async def why_not(self, message: InboundMessage, machine: MachinePorts) -> str | None:
+        """Why no further order is taken now, in a sentence; None counts one more order."""
+        if sentence := await self._why_too_many_wait(message, machine):
+            return sentence
+        return self._why_too_fast(message)
+
+    async def _why_too_many_wait(
+        self, message: InboundMessage, machine: MachinePorts
+    ) -> str | None:
+        limit = self._config.waiting_orders
+        if (await machine.catalogue.count()).get(OrderState.PENDING, 0) < limit:
+            return None
+        waiting = await machine.catalogue.list(states=WAITING, limit=None)
+        own = sum(
+            (view.order.channel, view.order.chat_id) == (message.channel, message.chat_id)
+            for view in waiting
+        )
+        if own < limit:
+            return None
+        return (
+            f"You have {own} orders waiting on **{machine.name}**; that is as many as I keep for "
+            "one person. Send this again when some are done, or /cancel some: /queue lists them."
+        )
+
+    def _why_too_fast(self, message: InboundMessage) -> str | None:
+        now, limit = self._clock.monotonic(), self._config.orders_per_minute
+        recent = self._recent.setdefault(f"{message.channel}:{message.sender_id}", deque())
+        while recent and recent[0] <= now - MINUTE.total_seconds():
+            recent.popleft()
+        if len(recent) < limit:
+            recent.append(now)
+            return None
+        wait = max(1, round(recent[0] + MINUTE.total_seconds() - now))
+        return (
+            f"That is more than {limit} orders in a minute. "
+            f"Please send this again in {wait} seconds; I have not kept it."
+        )
