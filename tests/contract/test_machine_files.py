@@ -12,6 +12,7 @@ import pytest
 from galaxy_adapters.audit_jsonl import JsonlAuditSink, JsonlAuditTrail
 from galaxy_adapters.clock_system import SystemClock
 from galaxy_adapters.control_filesystem import FilesystemControl
+from galaxy_adapters.order_files_filesystem import FilesystemOrderFiles
 from galaxy_adapters.presence_json import JsonPresence
 from galaxy_adapters.progress_filesystem import FilesystemProgressFeed
 from galaxy_adapters.sessions_json import JsonSessionStore
@@ -19,12 +20,15 @@ from galaxy_core.domain.ids import ConversationKey
 from galaxy_core.ports.audit_sink import AuditSink
 from galaxy_core.ports.audit_trail import AuditTrail
 from galaxy_core.ports.clock import Clock
+from galaxy_core.ports.order_files import OrderFiles
 from galaxy_core.testing.contracts import (
     AuditContract,
     AuditHarness,
     ClockContract,
     ControlContract,
     Harness,
+    OrderFilesContract,
+    OrderFilesHarness,
     PresenceContract,
     ProgressFeedContract,
     SessionStoreContract,
@@ -91,6 +95,22 @@ class TestFilesystemProgressFeed(ProgressFeedContract):
         )
         yield harness
         await harness.close()
+
+
+class FilesystemOrderFilesHarness(FilesHarness[OrderFiles], OrderFilesHarness):
+    """Real files."""
+
+    def put(self, folder: Path, name: str) -> None:
+        (folder / name).write_text("content")
+
+
+class TestFilesystemOrderFiles(OrderFilesContract):
+    """Orders' files."""
+
+    @pytest.fixture
+    def harness(self, tmp_path: Path) -> FilesystemOrderFilesHarness:
+        """Give a machine without files."""
+        return FilesystemOrderFilesHarness(tmp_path, lambda its: FilesystemOrderFiles(its.layout))
 
 
 class SystemClockHarness(Harness[Clock]):

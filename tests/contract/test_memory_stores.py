@@ -19,6 +19,7 @@ from galaxy_core.ports.audit_trail import AuditTrail
 from galaxy_core.ports.channel import Channel
 from galaxy_core.ports.command_menu import CommandMenu, MenuEntry
 from galaxy_core.ports.incident_sink import IncidentSink
+from galaxy_core.ports.order_files import OrderFiles
 from galaxy_core.ports.outbox import Outbox
 from galaxy_core.testing.contracts import (
     AuditContract,
@@ -32,6 +33,8 @@ from galaxy_core.testing.contracts import (
     IncidentHarness,
     IncidentSinkContract,
     MenuHarness,
+    OrderFilesContract,
+    OrderFilesHarness,
     OutboxContract,
     OutboxHarness,
     PresenceContract,
@@ -53,6 +56,7 @@ from galaxy_core.testing.memory import (
     MemoryChannel,
     MemoryControl,
     MemoryIncidentSink,
+    MemoryOrderFiles,
     MemoryOutbox,
     MemoryPresence,
     MemoryProgressFeed,
@@ -230,6 +234,26 @@ class TestMemoryIncidentSink(IncidentSinkContract):
     def harness(self) -> MemoryIncidentHarness:
         """Give an empty list."""
         return MemoryIncidentHarness()
+
+
+class MemoryOrderFilesHarness(MemoryHarness[OrderFiles], OrderFilesHarness):
+    """Folders that all processes share."""
+
+    def __init__(self) -> None:
+        self.files = MemoryOrderFiles()
+        super().__init__(lambda _: lambda: MemoryOrderFiles(self.files.folders))
+
+    def put(self, folder: Path, name: str) -> None:
+        self.files.folders[folder].add(name)
+
+
+class TestMemoryOrderFiles(OrderFilesContract):
+    """Orders' files."""
+
+    @pytest.fixture
+    def harness(self) -> MemoryOrderFilesHarness:
+        """Give a machine without files."""
+        return MemoryOrderFilesHarness()
 
 
 class MemoryChannelHarness(MemoryHarness[Channel], ChannelHarness):

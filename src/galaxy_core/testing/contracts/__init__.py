@@ -31,7 +31,9 @@ pytest.register_assert_rewrite(
             "control",
             "harness",
             "incident_sink",
+            "note_store",
             "order_catalogue",
+            "order_files",
             "order_queue",
             "outbox",
             "presence",
@@ -79,7 +81,15 @@ from galaxy_core.testing.contracts.incident_sink import (  # noqa: E402
     IncidentHarness,
     IncidentSinkContract,
 )
+from galaxy_core.testing.contracts.note_store import (  # noqa: E402
+    NoteStoreContract,
+    NoteStoreHarness,
+)
 from galaxy_core.testing.contracts.order_catalogue import OrderCatalogueContract  # noqa: E402
+from galaxy_core.testing.contracts.order_files import (  # noqa: E402
+    OrderFilesContract,
+    OrderFilesHarness,
+)
 from galaxy_core.testing.contracts.order_queue import (  # noqa: E402
     OrderQueueContract,
     QueueFeatures,
@@ -119,7 +129,11 @@ __all__ = [
     "JournalHarness",
     "MenuFeatures",
     "MenuHarness",
+    "NoteStoreContract",
+    "NoteStoreHarness",
     "OrderCatalogueContract",
+    "OrderFilesContract",
+    "OrderFilesHarness",
     "OrderQueueContract",
     "OutboxContract",
     "OutboxHarness",

@@ -2,8 +2,8 @@
 
 They do what the ports' docstrings say, and pass the same contract suites as the adapters that
 keep things on disk.  What several processes share is an object of its own (`MemoryOrders`,
-`CommandBox`, `LetterBox`, `AuditLines`, `ChatService`, `MemoryAgent`), so that a test can let one
-"process" die and another one open what it left.  `Faults` makes any operation fail.
+`CommandBox`, `LetterBox`, `NoteBox`, `AuditLines`, `ChatService`, `MemoryAgent`), so that a test can
+let one "process" die and another one open what it left.  `Faults` makes any operation fail.
 """
 
 from galaxy_core.testing.clock import ManualClock
@@ -26,7 +26,9 @@ from galaxy_core.testing.memory.channel import (
 from galaxy_core.testing.memory.control import CommandBox, MemoryControl
 from galaxy_core.testing.memory.dispatcher import MemoryDispatcher
 from galaxy_core.testing.memory.incident_sink import MemoryIncidentSink
+from galaxy_core.testing.memory.note_store import MemoryNoteStore, NoteBox
 from galaxy_core.testing.memory.order_catalogue import MemoryOrderCatalogue
+from galaxy_core.testing.memory.order_files import MemoryOrderFiles
 from galaxy_core.testing.memory.order_queue import MemoryOrderQueue
 from galaxy_core.testing.memory.orders import MemoryOrders
 from galaxy_core.testing.memory.outbox import LetterBox, MemoryOutbox
@@ -54,7 +56,9 @@ __all__ = [
     "MemoryControl",
     "MemoryDispatcher",
     "MemoryIncidentSink",
+    "MemoryNoteStore",
     "MemoryOrderCatalogue",
+    "MemoryOrderFiles",
     "MemoryOrderQueue",
     "MemoryOrders",
     "MemoryOutbox",
@@ -63,6 +67,7 @@ __all__ = [
     "MemoryResponseStore",
     "MemoryRunJournal",
     "MemorySessionStore",
+    "NoteBox",
     "Pause",
     "Script",
     "SentPart",

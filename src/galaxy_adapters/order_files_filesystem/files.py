@@ -1,0 +1,64 @@
+"""`galaxy-order-files/<order_id>/out`: where an agent puts what the person shall get.
+
+Nothing is synced: a folder that a power cut takes is made anew at the next attempt, and what is in
+it belongs to the agent.  The folders are for their owner only, since people's files lie beside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from galaxy_adapters._files import storage_errors
+from galaxy_core.domain.errors import InvalidOrder
+from galaxy_core.domain.ids import OrderId, why_not_an_order_id
+from galaxy_core.ports.order_files import OrderFiles
+from galaxy_core.wire.layout import Layout
+
+__all__ = ["FilesystemOrderFiles"]
+
+OWNER_ONLY = 0o700
+
+
+class FilesystemOrderFiles(OrderFiles):
+    """The orders' folders of one machine."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    async def open_outgoing(self, order_id: OrderId) -> Path:
+        problem = why_not_an_order_id(order_id)
+        if problem is not None:
+            raise InvalidOrder(f"The order's id cannot be a folder's name: {problem}.")
+        folder = self._layout.outbound_files(order_id)
+        with storage_errors("make the folder", folder):
+            self._layout.notepads.mkdir(parents=True, exist_ok=True)
+            for each in (folder.parent.parent, folder.parent, folder):
+                with contextlib.suppress(FileExistsError):
+                    each.mkdir(OWNER_ONLY)
+                # Through a link of somebody else's, files would land where they do not belong.
+                if not stat.S_ISDIR(each.lstat().st_mode):
+                    raise NotADirectoryError(errno.ENOTDIR, "no folder", str(each))
+        return folder
+
+    async def outgoing(self, order_id: OrderId) -> Sequence[str]:
+        if why_not_an_order_id(order_id) is not None:
+            return ()
+        folder = self._layout.outbound_files(order_id)
+        if any(each.is_symlink() for each in (folder.parent.parent, folder.parent, folder)):
+            return ()
+        with storage_errors("read", folder):
+            try:
+                with os.scandir(folder) as entries:
+                    names = [
+                        entry.name
+                        for entry in entries
+                        if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False)
+                    ]
+            except (FileNotFoundError, NotADirectoryError):
+                return ()
+        return tuple(str(folder / name) for name in sorted(names))
