@@ -12,7 +12,7 @@ number of its own.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 
 import anyio
@@ -114,12 +114,14 @@ class FilesystemOutbox(Outbox):
 
     # ---- looking
 
-    async def pending(self, limit: int = 100) -> Sequence[Letter]:
+    async def pending(
+        self, limit: int = 100, *, skip: Collection[str] = frozenset()
+    ) -> Sequence[Letter]:
         async with self._one_step:
             self._notices.take()  # before the look: what comes after it is a new notice
-            return await to_thread.run_sync(self._look, limit)
+            return await to_thread.run_sync(self._look, limit, frozenset(skip))
 
-    def _look(self, limit: int) -> list[Letter]:
+    def _look(self, limit: int, skip: frozenset[str]) -> list[Letter]:
         found = self._box.scan()
         self._names = frozenset(one.name for one in found)
         for name in self._suspects.keys() - self._names:
@@ -130,7 +132,7 @@ class FilesystemOutbox(Outbox):
         for one in found:
             if len(letters) == limit:
                 break
-            letter = self._take(one)
+            letter = None if one.name in skip else self._take(one)
             if letter is not None:
                 letters.append(letter)
         return letters

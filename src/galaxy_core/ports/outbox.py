@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -22,8 +22,13 @@ class Outbox(Protocol):
         """
 
     @abstractmethod
-    async def pending(self, limit: int = 100) -> Sequence[Letter]:
-        """Letters that wait, oldest first.  What cannot be read is set aside, not returned."""
+    async def pending(
+        self, limit: int = 100, *, skip: Collection[str] = frozenset()
+    ) -> Sequence[Letter]:
+        """Letters that wait, oldest first.  What cannot be read is set aside, not returned.
+
+        Those named in `skip` are not wanted, and cost next to nothing: the caller has them.
+        """
 
     @abstractmethod
     async def record(self, letter: Letter, receipt: Receipt) -> Letter:

@@ -127,6 +127,18 @@ class OutboxContract(Contract):
         assert [letter.name for letter in await outbox.pending()] == names
         assert [letter.name for letter in await outbox.pending(limit=2)] == names[:2]
 
+    async def test_letters_in_hand_are_skipped(self, harness: OutboxHarness) -> None:
+        """Letters that cannot go out now never hide those behind them, however many they are."""
+        outbox = await harness.open()
+        for name in ["a", "b", "c", "d"]:
+            await outbox.post(make_letter(name=name, timestamp=harness.now()))
+            await harness.elapse(harness.tick)
+        found = await outbox.pending(limit=2, skip={"a", "c", "unknown"})
+        assert [letter.name for letter in found] == ["b", "d"]
+        # A letter that was skipped is delivered as one that was not.
+        await outbox.mark_sent((await outbox.pending(limit=1))[0])
+        assert [letter.name for letter in await outbox.pending()] == ["b", "c", "d"]
+
     async def test_every_field_comes_back(self, harness: OutboxHarness) -> None:
         """A letter is read as it was posted."""
         outbox = await harness.open()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from attrs import define, evolve, field
@@ -42,9 +43,12 @@ class MemoryOutbox(Outbox):
             self.box.changes.notify()
             return True
 
-    async def pending(self, limit: int = 100) -> Sequence[Letter]:
+    async def pending(
+        self, limit: int = 100, *, skip: Collection[str] = frozenset()
+    ) -> Sequence[Letter]:
         async with self.faults.around("outbox.pending", is_write=False):
-            return list(self.box.waiting.values())[:limit]
+            waiting = (letter for name, letter in self.box.waiting.items() if name not in skip)
+            return list(itertools.islice(waiting, limit))
 
     async def record(self, letter: Letter, receipt: Receipt) -> Letter:
         async with self.faults.around("outbox.record"):
