@@ -2,8 +2,8 @@
 
 They do what the ports' docstrings say, and pass the same contract suites as the adapters that
 keep things on disk.  What several processes share is an object of its own (`MemoryOrders`,
-`CommandBox`, `LetterBox`, `NoteBox`, `AuditLines`, `ChatService`, `MemoryAgent`), so that a test can
-let one "process" die and another one open what it left.  `Faults` makes any operation fail.
+`CommandBox`, `LetterBox`, `NoteBox`, `AuditLines`, `ChatService`, `MemoryAgent`), so that a test
+can let one "process" die and another one open what it left.  `Faults` makes any operation fail.
 """
 
 from galaxy_core.testing.clock import ManualClock

@@ -19,6 +19,7 @@ from galaxy_core.ports.command_menu import CommandMenu
 from galaxy_core.ports.control import Control
 from galaxy_core.ports.dispatcher import Dispatcher
 from galaxy_core.ports.incident_sink import IncidentSink
+from galaxy_core.ports.note_store import NoteStore
 from galaxy_core.ports.order_catalogue import OrderCatalogue
 from galaxy_core.ports.order_queue import OrderQueue
 from galaxy_core.ports.outbox import Outbox
@@ -40,6 +41,7 @@ SUITES: dict[type, type] = {
     Control: contracts.ControlContract,
     Dispatcher: contracts.DispatcherContract,
     IncidentSink: contracts.IncidentSinkContract,
+    NoteStore: contracts.NoteStoreContract,
     OrderCatalogue: contracts.OrderCatalogueContract,
     OrderQueue: contracts.OrderQueueContract,
     Outbox: contracts.OutboxContract,
