@@ -20,6 +20,7 @@ from galaxy_adapters._files.filesystem_kind import (
     is_network_kind,
     refuse_network_folder,
 )
+from galaxy_adapters._files.many_syncs import side_by_side
 from galaxy_adapters._files.reading import read_plain_file
 from galaxy_adapters._files.rename import rename_exclusively
 from galaxy_adapters._files.shared_sync import SharedSync
@@ -50,6 +51,7 @@ __all__ = [
     "refuse_network_folder",
     "rename_exclusively",
     "replace_atomically",
+    "side_by_side",
     "storage_errors",
     "storage_unavailable",
     "sweep_scratch",

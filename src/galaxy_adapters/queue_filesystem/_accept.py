@@ -14,6 +14,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from attrs import define, evolve, field, frozen
@@ -22,6 +23,7 @@ from galaxy_adapters._files import (
     Publication,
     SharedSync,
     create_durably,
+    side_by_side,
     storage_errors,
     sync_file,
     write_durably,
@@ -134,20 +136,25 @@ class Acceptance:
         if len(begun) > 1:
             for publication in begun.values():
                 publication.start_writing_back()
-        synced = []
-        for number, publication in begun.items():
-            try:
-                with storage_errors("store an order in", self.paths.orders):
-                    publication.sync()
-                synced.append(number)
-            except StorageUnavailable as error:
-                yield number, error
+        syncs = [partial(self._sync_one, publication) for publication in begun.values()]
+        failures = dict(zip(begun, side_by_side(syncs), strict=True)) if syncs else {}
+        yield from ((number, error) for number, error in failures.items() if error is not None)
+        synced = [number for number, error in failures.items() if error is None]
         try:
             if synced:
                 self._sync.sync()
         except StorageUnavailable as error:
             for number in synced:
                 yield number, error
+
+    def _sync_one(self, publication: Publication) -> StorageUnavailable | None:
+        """Sync one file; what went wrong."""
+        try:
+            with storage_errors("store an order in", self.paths.orders):
+                publication.sync()
+        except StorageUnavailable as error:
+            return error
+        return None
 
     def is_known(self, order_id: OrderId) -> bool:
         """Whether some order has the id."""

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -36,9 +37,11 @@ def syncs(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Count what is synced, by kind."""
     counts: Counter[str] = Counter()
     sync = os.fsync
+    alone = threading.Lock()
 
     def count(fd: int) -> None:
-        counts["folder" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file"] += 1
+        with alone:
+            counts["folder" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file"] += 1
         sync(fd)
 
     monkeypatch.setattr(os, "fsync", count)
