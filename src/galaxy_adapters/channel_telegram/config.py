@@ -1,0 +1,66 @@
+"""What the channel has to be told: the token, the server, how updates come."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from attrs import field, frozen
+
+CLOUD_URL = "https://api.telegram.org/bot"
+CLOUD_FILE_URL = "https://api.telegram.org/file/bot"
+
+_TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]+")
+
+
+def _is_token(_instance: object, _attribute: object, value: str) -> None:
+    if not _TOKEN.fullmatch(value):
+        # The value itself stays out of the message: a token with a blank in it is still a secret.
+        raise ValueError(
+            "the Telegram token must have the form 123456:letters, as @BotFather gave it"
+        )
+
+
+@frozen(kw_only=True)
+class WebhookConfig:
+    """Telegram calls us: for machines that can be reached from the internet."""
+
+    url: str
+    """What Telegram calls: `https://…`, usually of a proxy that passes it on to us."""
+    secret: str = field(repr=False)
+    """Telegram sends it along; who does not know it is turned away."""
+    host: str = "127.0.0.1"
+    """Where we listen."""
+    port: int = 8443
+    max_connections: int = 8
+    """How many calls Telegram makes at a time."""
+
+    @secret.validator
+    def _check_secret(self, _attribute: object, value: str) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,256}", value):
+            raise ValueError("the webhook's secret must be 1 to 256 of A-Z, a-z, 0-9, _ and -")
+
+
+@frozen(kw_only=True)
+class TelegramConfig:
+    """Settings of one bot."""
+
+    token: str = field(repr=False, validator=_is_token)
+    base_url: str = CLOUD_URL
+    """Where methods are called; the token is appended."""
+    base_file_url: str = CLOUD_FILE_URL
+    """Where files are fetched; the token is appended."""
+    is_local: bool = False
+    """Whether the server is a Bot API server of one's own in `--local` mode: it gives paths of
+    files on its disk, and knows no limit for fetching them."""
+    webhook: WebhookConfig | None = None
+    """None: we ask Telegram (long polling)."""
+    poll_timeout: timedelta = timedelta(seconds=30)
+    """How long Telegram may hold a question for updates; it caps that at 50 s."""
+    patience: timedelta = timedelta(seconds=20)
+    """How long any other call may take."""
+
+    @property
+    def bot_id(self) -> str:
+        """The bot's number: known before Telegram has been reached."""
+        return self.token.partition(":")[0]
