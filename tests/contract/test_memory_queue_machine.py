@@ -1,8 +1,7 @@
 """The queue in memory, driven at random against a simple model."""
 
-from hypothesis import settings
-
 from galaxy_core.testing.state_machine import OrderQueueStateMachine
+from tests.contract.machine_settings import machine_settings
 from tests.contract.memory_queue import MemoryQueueHarness
 
 
@@ -15,4 +14,4 @@ class MemoryQueueMachine(OrderQueueStateMachine):
 
 
 TestMemoryQueueMachine = MemoryQueueMachine.TestCase
-TestMemoryQueueMachine.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+TestMemoryQueueMachine.settings = machine_settings(examples=50, steps=40)

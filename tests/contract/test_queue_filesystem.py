@@ -6,11 +6,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from galaxy_core.testing.contracts import OrderCatalogueContract, OrderQueueContract, QueueHarness
 from galaxy_core.testing.state_machine import OrderQueueStateMachine
 from tests.contract.files_queue import FilesQueueHarness, files_queue
+from tests.contract.machine_settings import machine_settings
 
 
 class TestFilesystemOrderQueue(OrderQueueContract):
@@ -54,4 +54,4 @@ class FilesQueueMachine(OrderQueueStateMachine):
 
 
 TestFilesQueueMachine = FilesQueueMachine.TestCase
-TestFilesQueueMachine.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestFilesQueueMachine.settings = machine_settings(examples=25, steps=30)

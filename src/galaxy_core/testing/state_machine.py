@@ -275,8 +275,7 @@ class OrderQueueStateMachine(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject) -> None:
         """A person wants an order to stop."""
         wanted = self._any_order(data)
-        # Which of two things was first, a queue may see by the time of day.
-        self._elapse(self.harness.tick)
+        self._let_a_moment_pass()
         result = self._run(self.catalogue.cancel, wanted.order.id)
         if wanted.end is not None:
             assert result is CancelResult.ALREADY_ENDED
@@ -295,6 +294,7 @@ class OrderQueueStateMachine(RuleBasedStateMachine):
             except OrderNotRetryable:
                 return
             raise AssertionError(f"{wanted.order.id} was retried although it is {wanted.end}")
+        self._let_a_moment_pass()
         new_id = self._run(self.catalogue.retry, wanted.order.id)
         if wanted.successor is not None:
             assert new_id == wanted.successor
@@ -356,6 +356,10 @@ class OrderQueueStateMachine(RuleBasedStateMachine):
 
         self._run(pass_time)
         self.model.now += duration
+
+    def _let_a_moment_pass(self) -> None:
+        """People come after what was before: a queue may see that by the time of day alone."""
+        self._elapse(self.harness.tick)
 
     async def _call(self, worker: str, call: str, delivery: Delivery, outcome: Outcome) -> None:
         queue = self._queues[worker]
