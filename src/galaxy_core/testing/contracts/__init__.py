@@ -41,6 +41,7 @@ pytest.register_assert_rewrite(
             "response_store",
             "run_journal",
             "session_store",
+            "transcriber",
         )
     )
 )
@@ -105,6 +106,10 @@ from galaxy_core.testing.contracts.run_journal import (  # noqa: E402
     RunJournalContract,
 )
 from galaxy_core.testing.contracts.session_store import SessionStoreContract  # noqa: E402
+from galaxy_core.testing.contracts.transcriber import (  # noqa: E402
+    TranscriberContract,
+    TranscriberHarness,
+)
 
 __all__ = [
     "AuditContract",
@@ -145,6 +150,8 @@ __all__ = [
     "RunJournalContract",
     "SessionStoreContract",
     "StoreFeatures",
+    "TranscriberContract",
+    "TranscriberHarness",
     "nasty_texts",
     "overrides",
     "requires",

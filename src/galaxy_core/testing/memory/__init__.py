@@ -37,6 +37,7 @@ from galaxy_core.testing.memory.progress_feed import MemoryProgressFeed
 from galaxy_core.testing.memory.response_store import MemoryResponseStore
 from galaxy_core.testing.memory.run_journal import MemoryRunJournal
 from galaxy_core.testing.memory.session_store import MemorySessionStore
+from galaxy_core.testing.memory.transcriber import MemoryTranscriber
 
 __all__ = [
     "AgentMessage",
@@ -67,6 +68,7 @@ __all__ = [
     "MemoryResponseStore",
     "MemoryRunJournal",
     "MemorySessionStore",
+    "MemoryTranscriber",
     "NoteBox",
     "Pause",
     "Script",
