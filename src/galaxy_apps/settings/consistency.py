@@ -64,8 +64,7 @@ def doubts(settings: Settings) -> list[str]:
     known = {str(each) for each in settings.telegram.authorized_users}
     known |= set(settings.web.authorized_users)
     found += [
-        f"roles.{person}: this person is on no list of authorised users; the role counts only if "
-        "they are let in by pairing"
+        f"roles.{person}: this person is on no list of authorised users, so the role has no effect"
         for person in settings.roles
         if person not in known
     ]

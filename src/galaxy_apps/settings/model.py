@@ -203,8 +203,7 @@ class Settings:
 
     telegram: TelegramSettings = field(factory=TelegramSettings)
     roles: Mapping[str, Role] = field(factory=dict, metadata=key("roles"))
-    """What people are, by id.  It lets nobody in: authorised users are owners where it says
-    nothing, people who were paired are what they were let in as."""
+    """What people on a list of authorised users are, by id; owners where it says nothing."""
     pairing: PairingSettings = field(factory=PairingSettings, metadata=key("pairing"))
     transcription: TranscriptionSettings = field(
         factory=TranscriptionSettings, metadata=key("transcription")
