@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Protocol
 
 import structlog
 from attrs import define, evolve, field, frozen
@@ -24,11 +23,12 @@ from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.letter import Button, Buttons, ButtonStyle, Letter, LetterFormat, Receipt
 from galaxy_core.domain.message import Address, ButtonPressed, Inbound, InboundMessage
 from galaxy_core.domain.people import Deed, may
-from galaxy_core.domain.status import Card, Hint, Notice, PressAnswered
+from galaxy_core.domain.status import Notice, PressAnswered
 from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.note_store import Note, NoteStore
 from galaxy_core.ports.outbox import Outbox
 from galaxy_core.services.gateway.roster import Roster
+from galaxy_core.services.gateway.shows import Shows
 from galaxy_core.services.trail import Trail
 from galaxy_core.wire.structure import from_json, to_json
 
@@ -42,18 +42,6 @@ SEND_OFF, WRITE = "ok", "text"
 """What the buttons carry that are no choices."""
 OVER = "This was answered already, or does not matter any more."
 TOAST_CHARACTERS = 200
-
-
-class Shows(Protocol):
-    """The part of the courier that changes messages and gives hints."""
-
-    def show(
-        self, key: str, card: Card, address: Address, *, message_id: str | None = None
-    ) -> None:
-        """Show the newest state of a card."""
-
-    def hint(self, hint: Hint, address: Address) -> None:
-        """Give a hint."""
 
 
 Handler = Callable[[Ask, Sequence[str], Inbound], Awaitable[str]]
@@ -84,6 +72,8 @@ class AskDesk:
     _trail: Trail
     _clock: Clock
     _handlers: dict[str, Handler] = field(factory=dict, init=False)
+    _answering: set[str] = field(factory=set, init=False)
+    """Ids of asks whose answer is on its way: nobody else says what became of them."""
 
     def on_choice(self, kind: str, handler: Handler) -> None:
         """From now on answers to asks of this kind go there."""
@@ -130,7 +120,7 @@ class AskDesk:
     async def close(self, ask_id: str, text: str) -> None:
         """End an ask without an answer of a person; its message says why.  Safe twice."""
         open_ask = await self._find(ask_id)
-        if open_ask is not None:
+        if open_ask is not None and ask_id not in self._answering:
             await self._close(open_ask, text)
 
     async def close_of_order(self, order_id: OrderId, text: str) -> None:
@@ -223,7 +213,16 @@ class AskDesk:
         if handler is None:
             log.error("ask.nobody_asked", kind=ask.kind, ask_id=ask.id)
             return OVER
-        text = await handler(ask, values, by)
+        self._answering.add(ask.id)
+        try:
+            text = await handler(ask, values, by)
+            await self._record(ask, values, by)
+            await self._close(open_ask, text)
+        finally:
+            self._answering.discard(ask.id)
+        return text
+
+    async def _record(self, ask: Ask, values: Sequence[str], by: Inbound) -> None:
         await self._trail.record(
             self._trail.event(
                 AuditType.REQUEST_ANSWERED,
@@ -236,8 +235,6 @@ class AskDesk:
                 choice=", ".join(v for v in values if v in {c.value for c in ask.choices}) or None,
             )
         )
-        await self._close(open_ask, text)
-        return text
 
     async def _why_not(self, ask: Ask, by: Inbound) -> str | None:
         """Why this person may not answer; None when they may."""

@@ -1,0 +1,308 @@
+"""Caduceus itself: hears channels, has what people say carried out, and brings answers back.
+
+It may be killed anywhere: what was not confirmed comes again, what was decided is named after the
+message, and what was to be said lies in the outbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import anyio
+import anyio.abc
+import structlog
+from attrs import define, field
+
+from galaxy_core.domain.audit import AuditSeverity, AuditType
+from galaxy_core.domain.errors import (
+    OrderNotFound,
+    PermanentError,
+    StorageUnavailable,
+    TransientError,
+)
+from galaxy_core.domain.incident import Incident
+from galaxy_core.domain.letter import Letter, Receipt
+from galaxy_core.domain.message import ButtonPressed, Inbound, InboundMessage, Origin
+from galaxy_core.domain.people import Deed, Role, may
+from galaxy_core.domain.policy import RetryPolicy
+from galaxy_core.domain.status import PressAnswered
+from galaxy_core.ports.channel import Channel
+from galaxy_core.services.courier import Courier
+from galaxy_core.services.desk import Cancellation
+from galaxy_core.services.gateway.asks import AskDesk
+from galaxy_core.services.gateway.choices import Choices
+from galaxy_core.services.gateway.commands import (
+    CommandDesk,
+    Tools,
+    command_of,
+    is_quick,
+    menu_for,
+)
+from galaxy_core.services.gateway.commands.steering import choosing
+from galaxy_core.services.gateway.config import GatewayConfig, GatewayPorts
+from galaxy_core.services.gateway.holding import HoldingDesk
+from galaxy_core.services.gateway.intake import Doorkeeper, Intake
+from galaxy_core.services.gateway.lanes import ChatLanes
+from galaxy_core.services.gateway.pairing import PairingDesk, shown
+from galaxy_core.services.gateway.replies import Replies
+from galaxy_core.services.gateway.requests import RequestDesk
+from galaxy_core.services.gateway.roster import Roster
+from galaxy_core.services.gateway.submitting import Submitter
+from galaxy_core.services.gateway.watching import CANCEL, OrderWatcher
+from galaxy_core.services.trail import IncidentDesk, Trail
+
+log = structlog.get_logger(__name__)
+
+SWEEP_EVERY = timedelta(minutes=1)
+AGAIN = RetryPolicy(ceiling=timedelta(seconds=30))
+"""Pauses between attempts at a message that cannot be taken now."""
+MAX_ATTEMPTS = 10
+"""At a message that something on the other side stands in the way of (a file that cannot be
+fetched): some three minutes.  A store of ours that is full or away is waited for."""
+STOP_BUDGET = timedelta(seconds=3)
+"""How long what is being written may take while the gateway stops; it is safe to be cut short."""
+
+
+@define
+class Caduceus:
+    """The gateway.  `run()` works until `stop()`."""
+
+    _config: GatewayConfig
+    _ports: GatewayPorts
+    _courier: Courier
+    _roster: Roster
+    _pid: int | None = None
+    _trail: Trail = field(init=False)
+    _incidents: IncidentDesk = field(init=False)
+    _replies: Replies = field(init=False)
+    _pairing: PairingDesk = field(init=False)
+    _asks: AskDesk = field(init=False)
+    _watcher: OrderWatcher = field(init=False)
+    _holding: HoldingDesk = field(init=False)
+    _intake: Intake = field(init=False)
+    _commands: CommandDesk = field(init=False)
+    _door: Doorkeeper = field(init=False)
+    _stopping: anyio.Event = field(factory=anyio.Event, init=False)
+    _menus_known: dict[str, Sequence[tuple[str, Role]]] = field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        config, ports = self._config, self._ports
+        self._trail = Trail(ports.audit, ports.clock, config.home)
+        self._incidents = IncidentDesk(self._trail, ports.outbox, ports.clock, config.home)
+        self._replies = Replies(ports.outbox, ports.clock)
+        self._pairing = PairingDesk(
+            ports.notes, self._roster, ports.outbox, self._trail, ports.clock, config.pairing_time
+        )
+        self._asks = AskDesk(
+            ports.notes, ports.outbox, self._roster, self._courier, self._trail, ports.clock
+        )
+        requests = RequestDesk(ports, self._asks)
+        self._watcher = OrderWatcher(config, ports, self._courier, self._asks, requests)
+        submitter = Submitter(self._watcher.watch)
+        self._holding = HoldingDesk(ports, self._asks, submitter, self._trail)
+        choices = Choices(ports.notes)
+        self._intake = Intake(
+            config, ports, choices, self._replies, self._holding, submitter, self._trail
+        )
+        for kind, handler in choosing(choices).items():
+            self._asks.on_choice(kind, handler)
+        tools = Tools(
+            config=config,
+            ports=ports,
+            choices=choices,
+            roster=self._roster,
+            pairing=self._pairing,
+            asks=self._asks,
+            intake=self._intake,
+        )
+        self._commands = CommandDesk(tools, self._replies, self._trail)
+        self._door = Doorkeeper(config, self._trail)
+
+    def report(self, incident: Incident) -> None:
+        """Port `IncidentSink`: adapters tell what a person should hear of."""
+        self._incidents.report(incident)
+
+    def stop(self) -> None:
+        """Ask for the end."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until `stop()`."""
+        await self._trail.try_record(self._trail.event(AuditType.DAEMON_STARTED, pid=self._pid))
+        self._courier.on_delivered = self._delivered
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._incidents.run, name="incidents")
+            tasks.start_soon(self._courier.run, name="courier")
+            tasks.start_soon(self._watcher.run, name="watcher")
+            tasks.start_soon(self._sweep, name="sweep")
+            tasks.start_soon(self._keep_menus, name="menus")
+            # Looking and pressing need not wait for what was said before, only for each other.
+            lanes, quick = ChatLanes(self._take, tasks), ChatLanes(self._take, tasks)
+            for channel in self._ports.channels.values():
+                tasks.start_soon(self._hear, channel, lanes, quick, name=f"hear-{channel.name}")
+            await self._stopping.wait()
+            tasks.cancel_scope.cancel()
+        with anyio.move_on_after(STOP_BUDGET.total_seconds()):
+            await self._incidents.flush()
+            await self._trail.try_record(self._trail.event(AuditType.DAEMON_STOPPED))
+
+    # ---- hearing
+
+    async def _hear(self, channel: Channel, lanes: ChatLanes, quick: ChatLanes) -> None:
+        attempt = 0
+        while True:
+            try:
+                inbound = await channel.receive()
+            except TransientError as error:
+                attempt += 1
+                log.error("channel.receive_failed", channel=channel.name, error=str(error))
+                await self._pause(attempt, error)
+                continue
+            attempt = 0
+            if isinstance(inbound, ButtonPressed) or is_quick(inbound.text):
+                quick.put(inbound)
+            else:
+                lanes.put(inbound)
+
+    async def _take(self, inbound: Inbound) -> None:
+        """Have it carried out, however often that takes, then confirm it."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                if isinstance(inbound, ButtonPressed):
+                    await self._take_press(inbound)
+                else:
+                    await self._take_message(inbound)
+                await self._ports.channels[inbound.channel].confirm(inbound)
+            except TransientError as error:
+                log.error("message.delayed", key=inbound.key, error=str(error))
+                if attempt >= MAX_ATTEMPTS and not isinstance(error, StorageUnavailable):
+                    await self._give_up(inbound, f"{error} Please send this again later.")
+                    return
+                await self._pause(attempt, error)
+            except PermanentError as error:
+                # A sentence that says what is wrong; trying again would not help.
+                log.error("message.refused", key=inbound.key, error=str(error))
+                await self._give_up(inbound, str(error))
+                return
+            except Exception:  # a bug of ours must stop one message, not all people
+                log.exception("message.failed", key=inbound.key)
+                await self._give_up(inbound, "I failed at this: please look into the log.")
+                return
+            else:
+                return
+
+    async def _pause(self, attempt: int, error: TransientError) -> None:
+        await self._ports.clock.sleep(AGAIN.delay(attempt, draw=0.5, retry_after=error.retry_after))
+
+    async def _give_up(self, inbound: Inbound, sentence: str) -> None:
+        """Say so, on record, and go on with the next message."""
+        try:
+            await self._trail.record(
+                self._trail.event(
+                    AuditType.MESSAGE_REFUSED,
+                    severity=AuditSeverity.ERROR,
+                    reason=sentence,
+                    key=inbound.key,
+                    channel=inbound.channel,
+                    chat_id=inbound.chat_id,
+                    person=inbound.sender_id,
+                )
+            )
+            if await self._roster.role_of(inbound.channel, inbound.sender_id) is not None:
+                await self._replies.say(inbound, sentence)
+            await self._ports.channels[inbound.channel].confirm(inbound)
+        except TransientError as error:
+            # Not confirmed: it comes again after a restart.
+            log.error("message.kept", key=inbound.key, error=str(error))
+
+    async def _take_message(self, message: InboundMessage) -> None:
+        role = await self._roster.role_of(message.channel, message.sender_id)
+        if role is None and self._asks_to_come_in(message):
+            await self._welcome(message)
+            return
+        if not await self._door.admits(message, role) or role is None:
+            return
+        if not message.is_edit and await self._asks.take_text(message):
+            return
+        if not message.is_edit and await self._commands.run(message, role):
+            return
+        await self._intake.take(message, role)
+
+    def _asks_to_come_in(self, message: InboundMessage) -> bool:
+        found = command_of(message.text)
+        is_start = found is not None and found[0] == "start"
+        return is_start and not message.is_group and message.origin is Origin.PERSON
+
+    async def _welcome(self, message: InboundMessage) -> None:
+        request = await self._pairing.request(
+            message.address, message.sender_id, message.sender_name
+        )
+        if request is None:
+            return
+        minutes, code = round(self._config.pairing_time.total_seconds() / 60), shown(request.code)
+        await self._replies.say(
+            message,
+            f"I do not know you yet. Your code is **{code}**, good for {minutes} minutes. The owner "
+            f"lets you in with `galaxy pair {code}` in a terminal, or with `/pair {code}` in a chat "
+            f"with me. Your id is `{message.sender_id}`.",
+        )
+
+    # ---- buttons
+
+    async def _take_press(self, pressed: ButtonPressed) -> None:
+        if await self._asks.press(pressed):
+            return
+        prefix, _, digest = pressed.data.partition(":")
+        sentence = "This button means nothing any more."
+        if prefix == CANCEL:
+            sentence = await self._cancel(pressed, digest)
+        self._courier.hint(PressAnswered(press_id=pressed.press_id, text=sentence), pressed.address)
+
+    async def _cancel(self, pressed: ButtonPressed, digest: str) -> str:
+        found = self._watcher.find(digest)
+        if found is None:
+            return "It is over already."
+        machine, order = found
+        role = await self._roster.role_of(pressed.channel, pressed.sender_id)
+        is_own = order.person_id in {None, pressed.sender_id} and may(role, Deed.STEER_OWN)
+        is_here = (order.channel, order.chat_id) == (pressed.channel, pressed.chat_id)
+        if not is_here or not (is_own or may(role, Deed.STEER_ALL)):
+            return "Only the person whose order it is, or an owner, can stop it."
+        try:
+            by = f"{pressed.channel}:{pressed.sender_id}"
+            cancellation = await machine.desk.cancel(order.id, by=by)
+        except OrderNotFound:
+            return "It is over already."
+        is_over = cancellation is Cancellation.ALREADY_ENDED
+        return "It is over already." if is_over else "Stopping …"
+
+    # ---- around it
+
+    async def _delivered(self, letter: Letter, receipts: tuple[Receipt, ...]) -> None:
+        await self._asks.delivered(letter, receipts)
+        await self._watcher.delivered(letter, receipts)
+
+    async def _sweep(self) -> None:
+        while True:
+            try:
+                await self._holding.sweep()
+            except TransientError as error:
+                log.warning("asks.sweep_failed", error=str(error))
+            await self._ports.clock.sleep(SWEEP_EVERY)
+
+    async def _keep_menus(self) -> None:
+        """Show everybody the commands that they may use, and those let in meanwhile."""
+        while True:
+            for name, menu in self._ports.menus.items():
+                try:
+                    people = await self._roster.people()
+                    own = [(p.id, p.role) for p in people if p.channel == name]
+                    if self._menus_known.get(name) != own:
+                        await menu.publish(menu_for(None), {i: menu_for(role) for i, role in own})
+                        self._menus_known[name] = own
+                except (TransientError, PermanentError) as error:
+                    log.warning("menu.publish_failed", channel=name, error=str(error))
+            await self._ports.clock.sleep(SWEEP_EVERY)

@@ -1,0 +1,193 @@
+"""Commands that only look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from galaxy_core.domain.audit import AuditQuery, AuditRecord, AuditSeverity
+from galaxy_core.domain.ids import OrderId
+from galaxy_core.domain.operations import Heartbeat, OrderView
+from galaxy_core.domain.people import Deed, may
+from galaxy_core.domain.state import OrderState
+from galaxy_core.services.gateway.commands.call import Call
+from galaxy_core.services.gateway.config import MachinePorts
+from galaxy_core.services.trail import preview
+
+DEAD_AFTER = timedelta(minutes=2)
+"""Age of a heartbeat from which on Hermes counts as dead (the specification's number)."""
+LIVE = (OrderState.RUNNING, OrderState.CLAIMED, OrderState.PENDING)
+LISTED = 15
+HISTORY = 10
+ALERTS = 10
+
+_SIGNS = {
+    OrderState.PENDING: "⏳",
+    OrderState.CLAIMED: "▶️",
+    OrderState.RUNNING: "▶️",
+    OrderState.SUCCEEDED: "✅",
+    OrderState.FAILED: "❌",
+    OrderState.CANCELLED: "🚫",
+    OrderState.EXPIRED: "⌛",
+    OrderState.DEAD: "☠️",
+}
+
+
+async def status(call: Call) -> str:
+    """`/status [machine|all]`."""
+    machines = await call.machines(call.arguments.strip())
+    if isinstance(machines, str):
+        return machines
+    now = call.tools.ports.clock.now()
+    return "\n\n".join([await _machine_status(machine, now) for machine in machines])
+
+
+async def machines(call: Call) -> str:
+    """`/machines`."""
+    now = call.tools.ports.clock.now()
+    own = await call.machine()
+    lines = []
+    for machine in call.tools.ports.machines.values():
+        mark = " (this conversation's)" if machine is own else ""
+        lines.append(f"- **{machine.name}**{mark}: {_health(await machine.presence.read(), now)}")
+    lines += [f"- {n}: not served from here" for n in sorted(call.tools.config.other_machines)]
+    if len(call.tools.ports.machines) > 1:
+        lines.append("\n`/order NAME …` gives an order to one, `/machine NAME` chooses one.")
+    return "\n".join(lines)
+
+
+async def queue(call: Call) -> str:
+    """`/queue`."""
+    blocks = []
+    for machine in call.tools.ports.machines.values():
+        views = await machine.catalogue.list(states=frozenset(LIVE), limit=None)
+        if views:
+            head = [f"**{machine.name}**: {_counted(views)}"]
+            shown = sorted(views, key=lambda v: (v.state is OrderState.PENDING, v.place or 0))
+            blocks.append("\n".join([*head, *(_line(call, v) for v in shown[:LISTED])]))
+            if len(shown) > LISTED:
+                blocks[-1] += f"\n… and {len(shown) - LISTED} more"
+    return "\n\n".join(blocks) or "Nothing waits and nothing runs."
+
+
+async def history(call: Call) -> str:
+    """`/history [ID]`: the conversation's last orders, or one of them with its answer."""
+    wanted = call.arguments.strip().strip("`")
+    if wanted:
+        return await _one_order(call, OrderId(wanted))
+    found: list[OrderView] = []
+    for machine in call.tools.ports.machines.values():
+        views = await machine.catalogue.list(limit=200)
+        found += [v for v in views if v.order.conversation(machine.name) == call.conversation]
+    if not found:
+        return "This conversation has no orders yet."
+    found.sort(key=_when, reverse=True)
+    lines = [_line(call, view) for view in found[:HISTORY]]
+    return "\n".join([*lines, "\n`/history ID` shows an answer again."])
+
+
+async def alerts(call: Call) -> str:
+    """`/alerts`: warnings and errors of the trail, the newest first."""
+    records: list[AuditRecord] = []
+    for machine in call.tools.ports.machines.values():
+        for severity in (AuditSeverity.CRITICAL, AuditSeverity.ERROR, AuditSeverity.WARNING):
+            records += await machine.audit_trail.read(AuditQuery(limit=ALERTS, severity=severity))
+    events = sorted((r.event for r in records), key=lambda e: e.timestamp, reverse=True)
+    lines = [
+        f"- {event.timestamp:%d %b %H:%M} **{event.event_type.replace('_', ' ')}**"
+        + (f" `{event.order_id}`" if event.order_id else "")
+        + _detail(event.data.get("message") or event.data.get("reason"))
+        for event in events[:ALERTS]
+    ]
+    return "\n".join(lines) or "No warnings, no errors."
+
+
+async def whoami(call: Call) -> str:
+    """`/whoami`."""
+    message = call.message
+    lines = [
+        f"You are **{call.role.value}**: `{message.channel}:{message.sender_id}`.",
+        f"This conversation is `{call.conversation}`, on **{(await call.machine()).name}**.",
+    ]
+    return "\n".join(lines)
+
+
+# ---- parts
+
+
+async def _machine_status(machine: MachinePorts, now: datetime) -> str:
+    beat = await machine.presence.read()
+    counts = await machine.catalogue.count()
+    words = [
+        f"{counts[state]} {state.value}"
+        for state in OrderState
+        if counts.get(state) and state is not OrderState.SUCCEEDED
+    ]
+    lines = [f"**{machine.name}**: {_health(beat, now)}"]
+    lines.append("Orders: " + (", ".join(words) or "none open, none failed"))
+    if beat is not None:
+        lines.append(f"Done since the start: {beat.orders_processed}, failed: {beat.failure_count}")
+    return "\n".join(lines)
+
+
+def _health(beat: Heartbeat | None, now: datetime) -> str:
+    if beat is None:
+        return "🔴 Hermes has never run here: start `galaxy-hermes`"
+    age = now - beat.last_heartbeat_at
+    if beat.status == "stopped":
+        return f"⚪ Hermes was stopped {_ago(age)} ago; orders wait"
+    if age > DEAD_AFTER:
+        return f"🔴 no sign of life for {_ago(age)}; orders wait"
+    up = _ago(now - beat.started_at)
+    doing = f"{len(beat.running)} running" if beat.running else "idle"
+    return f"🟢 {doing}, up {up}" + (f", {beat.dispatcher}" if beat.dispatcher else "")
+
+
+def _counted(views: Sequence[OrderView]) -> str:
+    waiting = sum(view.state is OrderState.PENDING for view in views)
+    return f"{len(views) - waiting} running, {waiting} waiting"
+
+
+def _line(call: Call, view: OrderView) -> str:
+    """One order; its text only where it was written, or to an owner."""
+    order = view.order
+    is_own = order.channel == call.message.channel and order.chat_id == call.message.chat_id
+    text = preview(order.payload)[:60] if is_own or may(call.role, Deed.STEER_ALL) else "…"
+    place = f" (place {view.place})" if view.place and view.place > 1 else ""
+    return f"- {_SIGNS[view.state]} `{order.id}`{place} {_plain(text)}"
+
+
+async def _one_order(call: Call, order_id: OrderId) -> str:
+    for machine in call.tools.ports.machines.values():
+        view = await machine.catalogue.get(order_id)
+        if view is None:
+            continue
+        is_own = view.order.conversation(machine.name) == call.conversation
+        if not is_own and not may(call.role, Deed.STEER_ALL):
+            break
+        response = await machine.responses.get(order_id)
+        head = f"{_SIGNS[view.state]} `{order_id}` on **{machine.name}**: {view.state.value}"
+        return f"{head}\n\n{response.text}" if response else head
+    return f"I know no order `{order_id}` of this conversation. /history lists them."
+
+
+def _when(view: OrderView) -> float:
+    time = view.ending.finished_at if view.ending else view.received_at or view.order.timestamp
+    return time.timestamp() if time else 0.0
+
+
+def _plain(text: str) -> str:
+    """A person's text inside of ours: none of it is markup."""
+    return "".join(f"\\{c}" if c in r"\`*_{}[]()<>#+-.!|~" else c for c in text)
+
+
+def _detail(value: object) -> str:
+    return f": {_plain(str(value)[:120])}" if value else ""
+
+
+def _ago(age: timedelta) -> str:
+    seconds = max(0, int(age.total_seconds()))
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

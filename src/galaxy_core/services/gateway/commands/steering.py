@@ -1,0 +1,238 @@
+"""Commands that give orders, end them, and choose how a conversation goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from attrs import evolve
+
+from galaxy_core.domain.ask import Ask, Choice, short_id
+from galaxy_core.domain.errors import OrderNotFound, OrderNotRetryable
+from galaxy_core.domain.ids import OrderId
+from galaxy_core.domain.message import Inbound
+from galaxy_core.domain.operations import OrderView
+from galaxy_core.domain.order import Order
+from galaxy_core.domain.people import Deed, may
+from galaxy_core.domain.session import Session
+from galaxy_core.domain.state import OrderState
+from galaxy_core.services.desk import Cancellation
+from galaxy_core.services.gateway.asks import Handler
+from galaxy_core.services.gateway.choices import Choices
+from galaxy_core.services.gateway.commands.call import Call
+from galaxy_core.services.gateway.config import MachinePorts
+
+MACHINE, PROJECT = "machine", "project"
+NONE = "-"
+"""What takes a choice back."""
+LIVE = frozenset({OrderState.PENDING, OrderState.CLAIMED, OrderState.RUNNING})
+ENDED_BADLY = frozenset(
+    {OrderState.FAILED, OrderState.CANCELLED, OrderState.EXPIRED, OrderState.DEAD}
+)
+SESSIONS = 15
+
+_CANCELLED = {
+    Cancellation.ENDED: "Cancelled `{}`; it had not begun.",
+    Cancellation.REQUESTED: "Stopping `{}` …",
+    Cancellation.ALREADY_ENDED: "`{}` is over already.",
+}
+
+
+async def order(call: Call) -> str | None:
+    """`/order [machine|all] TEXT`."""
+    named, _, rest = call.arguments.strip().partition(" ")
+    known = await call.machines(named) if named else "nothing"
+    if isinstance(known, str):
+        # The first word is no machine: it belongs to the text, unless it is one served elsewhere.
+        if named.casefold() in call.tools.config.other_machines:
+            return known
+        known, rest = [await call.machine()], call.arguments.strip()
+    if not rest.strip() and not call.message.files and not call.message.quotes:
+        return "Write what is to be done: `/order fix the tests`, or `/order laptop fix the tests`."
+    await call.tools.intake.order(
+        call.message,
+        rest.strip(),
+        known,
+        call.role,
+        is_for_each=named.casefold() == "all" and len(known) > 1,
+    )
+    return None
+
+
+async def cancel(call: Call) -> str:
+    """`/cancel [ID]`: an order, or what runs in this conversation."""
+    found = await _find(call, LIVE)
+    if isinstance(found, str):
+        return found
+    machine, view = found
+    by = f"{call.message.channel}:{call.message.sender_id}"
+    cancellation = await machine.desk.cancel(view.order.id, by=by)
+    return _CANCELLED[cancellation].format(view.order.id)
+
+
+async def retry(call: Call) -> str:
+    """`/retry [ID]`: an order that did not succeed, or the last such one of this conversation."""
+    found = await _find(call, ENDED_BADLY)
+    if isinstance(found, str):
+        return found
+    machine, view = found
+    try:
+        by = f"{call.message.channel}:{call.message.sender_id}"
+        new_id = await machine.desk.retry(view.order.id, by=by)
+    except (OrderNotFound, OrderNotRetryable) as error:
+        return str(error)
+    return f"`{view.order.id}` runs again, as `{new_id}`."
+
+
+async def new(call: Call) -> str:
+    """`/new`: the next order begins a new session."""
+    machine = await call.machine()
+    await machine.sessions.reset(call.conversation)
+    return "A fresh start: the next message begins a new session."
+
+
+async def sessions(call: Call) -> str:
+    """`/sessions`."""
+    lines = []
+    for machine in call.tools.ports.machines.values():
+        for session in (await machine.sessions.list())[:SESSIONS]:
+            if session.conversation != call.conversation and not may(call.role, Deed.STEER_ALL):
+                continue
+            mark = " ← this one" if session.conversation == call.conversation else ""
+            used = f", {session.updated_at:%d %b %H:%M}" if session.updated_at else ""
+            choices = "".join(f", {c}" for c in (session.agent, session.model) if c)
+            lines.append(f"- `{session.conversation}` on {machine.name}{used}{choices}{mark}")
+    return "\n".join(lines) or "No sessions yet: the first message begins one."
+
+
+async def agent(call: Call) -> str:
+    """`/agent [NAME]`."""
+    machine = await call.machine()
+    session = await _session(call, machine)
+    name = call.arguments.strip()
+    if not name:
+        current = session.agent or "the machine's default"
+        return (
+            f"Agent of this conversation: **{current}**. `/agent NAME` changes it, `/agent -` "
+            "takes that back."
+        )
+    await machine.sessions.put(evolve(session, agent=None if name == NONE else name))
+    if name == NONE:
+        return "From the next message on: the machine's default agent."
+    return f"From the next message on: agent **{name}**."
+
+
+async def model(call: Call) -> str:
+    """`/model [PROVIDER/MODEL]`."""
+    machine = await call.machine()
+    session = await _session(call, machine)
+    name = call.arguments.strip()
+    if not name:
+        current = session.model or "the machine's default"
+        return (
+            f"Model of this conversation: **{current}**. `/model PROVIDER/MODEL` changes it, "
+            "`/model -` takes that back."
+        )
+    if name != NONE and "/" not in name:
+        return "A model is named `provider/model`, as `opencode models` lists them."
+    await machine.sessions.put(evolve(session, model=None if name == NONE else name))
+    if name == NONE:
+        return "From the next message on: the machine's default model."
+    return f"From the next message on: **{name}**."
+
+
+async def machine(call: Call) -> str | None:
+    """`/machine [NAME]`: where this conversation's orders go."""
+    name = call.arguments.strip()
+    if name:
+        found = await call.machines(name)
+        if isinstance(found, str) or len(found) != 1:
+            return found if isinstance(found, str) else "Choose one machine."
+        await call.tools.choices.choose_machine(call.message.address, found[0].name)
+        return f"From the next message on: **{found[0].name}**."
+    current = (await call.machine()).name
+    names = list(call.tools.ports.machines)
+    if len(names) == 1:
+        return f"There is one machine: **{current}**."
+    await _offer(call, MACHINE, f"This conversation works on **{current}**. Where next?", names)
+    return None
+
+
+async def project(call: Call) -> str | None:
+    """`/project [NAME]`: which project this conversation's orders are for."""
+    name, known = call.arguments.strip(), list(call.tools.config.projects)
+    if not known:
+        return "The settings name no projects."
+    if name:
+        found = next((each for each in known if each.casefold() == name.casefold()), None)
+        if name != NONE and found is None:
+            return f"I know no project `{name}`. There are: {', '.join(known)}."
+        await call.tools.choices.choose_project(call.message.address, found)
+        return f"From the next message on: **{found or 'no project'}**."
+    current = (await call.tools.choices.of(call.message.address)).project or "no project"
+    await _offer(call, PROJECT, f"Project of this conversation: **{current}**. Which next?", known)
+    return None
+
+
+def choosing(choices: Choices) -> Mapping[str, Handler]:
+    """Who takes the answers to what is offered here, by kind."""
+
+    async def machine_chosen(ask: Ask, values: Sequence[str], by: Inbound) -> str:
+        del by
+        await choices.choose_machine(ask.address, values[0])
+        return f"_From the next message on: {values[0]}._"
+
+    async def project_chosen(ask: Ask, values: Sequence[str], by: Inbound) -> str:
+        del by
+        await choices.choose_project(ask.address, values[0])
+        return f"_From the next message on: {values[0]}._"
+
+    return {MACHINE: machine_chosen, PROJECT: project_chosen}
+
+
+async def _offer(call: Call, kind: str, text: str, names: Sequence[str]) -> None:
+    await call.tools.asks.open(
+        Ask(
+            id=short_id(kind, call.message.key),
+            kind=kind,
+            address=call.message.address,
+            text=text,
+            choices=tuple(Choice(label=name, value=name) for name in names),
+            deed=Deed.ORDER,
+            reply_to=call.message.message_id,
+        )
+    )
+
+
+async def _session(call: Call, machine: MachinePorts) -> Session:
+    known = await machine.sessions.get(call.conversation)
+    return known or Session(conversation=call.conversation)
+
+
+async def _find(call: Call, states: frozenset[OrderState]) -> tuple[MachinePorts, OrderView] | str:
+    """The order that is meant, if this person may steer it; else a sentence."""
+    wanted = call.arguments.strip().strip("`")
+    for machine in call.tools.ports.machines.values():
+        if wanted:
+            view = await machine.catalogue.get(OrderId(wanted))
+            if view is not None:
+                return (machine, view) if _is_theirs(call, view.order) else _NOT_YOURS
+            continue
+        views = await machine.catalogue.list(states=states, limit=200)
+        own = [v for v in views if v.order.conversation(machine.name) == call.conversation]
+        running = [v for v in own if v.state is not OrderState.PENDING]
+        for view in (*running, *own):
+            if _is_theirs(call, view.order):
+                return machine, view
+    if wanted:
+        return f"I know no order `{wanted}`. /queue and /history list them."
+    return "Nothing of that kind in this conversation. /queue shows everything."
+
+
+_NOT_YOURS = "That order is somebody else's: only they or an owner can do that."
+
+
+def _is_theirs(call: Call, order: Order) -> bool:
+    if may(call.role, Deed.STEER_ALL):
+        return True
+    is_here = order.channel == call.message.channel and order.chat_id == call.message.chat_id
+    return is_here and order.person_id in {None, call.message.sender_id}
