@@ -23,6 +23,7 @@ PRIORITIES = ("low", "normal", "high", "urgent")
 SEVERITIES = ("info", "warning", "error", "critical")
 _WRONG_CHOICE = re.compile(r"argument (.+): invalid choice: '?(.*?)'? \(choose from (.*)\)")
 DISPATCHERS = ("opencode-server", "opencode-cli", "scripted")
+ROLES = ("owner", "operator", "viewer")
 SHELLS = ("bash", "zsh", "fish")
 # Written out, since the enums they stand for cost an import; a test compares them.
 
@@ -72,6 +73,7 @@ def build_parser() -> Parser:
     _add_order(commands)
     _add_audit(commands)
     _add_sessions(commands)
+    _add_people(commands)
     _add_config(commands)
     _add_completion(commands)
     version = _command(commands, "version", "about:version", "Show the version.")
@@ -284,6 +286,27 @@ def _add_sessions(commands: Any) -> None:  # noqa: ANN401
     reset.add_argument("conversation", metavar="KEY", help="As `galaxy sessions list` shows it.")
     _machine(reset)
     _json(reset)
+
+
+def _add_people(commands: Any) -> None:  # noqa: ANN401
+    pair = _command(commands, "pair", "people:pair", "Let in who was shown this code by the bot.")
+    pair.add_argument("code", metavar="CODE", help="As the bot showed it; case does not matter.")
+    pair.add_argument(
+        "--role", choices=ROLES, help="Default: owner for the first person, then operator."
+    )
+    _config(pair)
+    _json(pair)
+    group = _group(commands.add_parser("people", help="Who may talk to the bot."))
+    list_ = _command(group, "list", "people:list_people", "Show who may talk to the bot.")
+    _config(list_)
+    _json(list_)
+    remove = _command(group, "remove", "people:remove", "Take somebody off the list.")
+    remove.add_argument("person", metavar="ID", help="As `galaxy people list` shows it.")
+    remove.add_argument(
+        "--channel", metavar="NAME", default="telegram", help="Where the id is from (telegram)."
+    )
+    _config(remove)
+    _json(remove)
 
 
 def _add_config(commands: Any) -> None:  # noqa: ANN401

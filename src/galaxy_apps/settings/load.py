@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from galaxy_apps.settings.secret import Secret
 FILE = Path(".galaxy", "config.json")
 MARK = ".sisyphus"
 PLACEHOLDER = "CHANGE-ME"
+_TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]+")
 SECRET_KEYS = frozenset({"telegram_token", "password", "jwt_secret", "secret", "api_key"})
 
 
@@ -61,6 +63,8 @@ class Configuration:
             problem = "telegram_token: it is not set; @BotFather gives one"
         elif PLACEHOLDER in token.reveal().upper():
             problem = f"telegram_token: it still says {PLACEHOLDER}; put the bot's token there"
+        elif not _TOKEN.fullmatch(token.reveal()):
+            problem = "telegram_token: it is none; @BotFather gives them in the form 123456:letters"
         else:
             return token
         raise SettingsError(problem, source=_name(self.path))

@@ -14,6 +14,7 @@ from galaxy_apps.exit_codes import ExitCode
 from galaxy_apps.settings import DispatcherKind
 from galaxy_core.domain.audit import AuditSeverity
 from galaxy_core.domain.order import Priority
+from galaxy_core.domain.people import Role
 from galaxy_core.domain.state import OrderState
 from tests.support import PROJECT_ROOT
 
@@ -71,6 +72,7 @@ def test_words_written_out_are_the_enums() -> None:
     assert tuple(OrderState) == arguments.STATES
     assert tuple(priority.word for priority in Priority) == arguments.PRIORITIES
     assert tuple(AuditSeverity) == arguments.SEVERITIES
+    assert tuple(Role) == arguments.ROLES
     assert tuple(DispatcherKind) == arguments.DISPATCHERS
 
 

@@ -328,6 +328,14 @@ def test_a_placeholder_is_refused_only_where_a_token_is_needed(folder: Path) -> 
     assert read(folder, {"telegram_token": TOKEN}).telegram_token() == Secret(TOKEN)
 
 
+def test_what_is_no_token_is_refused_without_being_quoted(folder: Path) -> None:
+    """Half a token, or one with a blank in it, is still a secret."""
+    configuration = read(folder, {"telegram_token": f" {TOKEN}"})
+    with pytest.raises(SettingsError, match="telegram_token: it is none") as raised:
+        configuration.telegram_token()
+    assert TOKEN not in str(raised.value)
+
+
 def test_secrets_never_show_themselves(folder: Path) -> None:
     """Neither repr nor str nor a format of the settings holds a secret; `secrets()` does."""
     settings = golden(folder, "everything.json").settings
