@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anyio
 import anyio.abc
+from attrs import define, field
 
 from galaxy_adapters.control_filesystem import FilesystemControl
 from galaxy_adapters.queue_filesystem import (
@@ -19,12 +20,13 @@ from galaxy_adapters.queue_filesystem import (
 from galaxy_core.ports.control import Control
 from galaxy_core.ports.order_catalogue import OrderCatalogue
 from galaxy_core.ports.order_queue import OrderQueue
+from galaxy_core.testing.clock import settle
 from galaxy_core.testing.contracts import QueueHarness
 from galaxy_core.testing.memory import ManualClock, MemoryIncidentSink
 from galaxy_core.wire.layout import Layout
 
-_NOTICE_SECONDS = 2.0
-_STEPS = 8
+_REST_SECONDS = 20.0
+"""However busy the machine is, nobody works for so long."""
 
 
 class FilesQueueHarness(QueueHarness):
@@ -37,7 +39,7 @@ class FilesQueueHarness(QueueHarness):
         self.clock = ManualClock()
         self.incidents = MemoryIncidentSink()
         self._group = group
-        self._hosts: dict[FilesystemOrderQueue, anyio.CancelScope] = {}
+        self._hosts: dict[FilesystemOrderQueue, _Host] = {}
 
     async def open(self, worker: str = "worker-1") -> FilesystemOrderQueue:
         queue = FilesystemOrderQueue(
@@ -56,17 +58,7 @@ class FilesQueueHarness(QueueHarness):
         return self.clock.now()
 
     async def elapse(self, duration: timedelta) -> None:
-        # A manual clock waits neither for the kernel's notices nor for threads: it goes in steps
-        # so short that every look at the others' signs of life happens at its own time.
-        for _ in range(_STEPS if duration > self.lease / _STEPS else 1):
-            for queue in self._hosts:
-                with suppress(OSError):
-                    await queue._keeper.catch_up()
-            step = duration / _STEPS if duration > self.lease / _STEPS else duration
-            await self.clock.elapse(step)
-            with anyio.move_on_after(_NOTICE_SECONDS):
-                while any(queue._keeper.is_healing for queue in self._hosts):  # noqa: ASYNC110
-                    await anyio.sleep(0.001)
+        await self.clock.elapse(duration, settle=self._rest)
 
     async def catalogue(self) -> OrderCatalogue:
         return FilesystemOrderCatalogue(
@@ -80,12 +72,11 @@ class FilesQueueHarness(QueueHarness):
         assert isinstance(queue, FilesystemOrderQueue)
         # What the kernel does at a death: the lock is released, the lock file stays.
         queue._life.abandon()
-        self._hosts.pop(queue).cancel()
-        # The survivors give its orders back in threads, which a manual clock does not wait for:
-        # time that passes meanwhile would be taken for their own silence.
-        with anyio.move_on_after(_NOTICE_SECONDS):
-            while self._hosts and self._is_healing(queue):  # noqa: ASYNC110 - no such event
-                await anyio.sleep(0.001)
+        host = self._hosts.pop(queue)
+        host.scope.cancel()
+        await host.is_over.wait()
+        # The survivors give its orders back.
+        await self._rest()
 
     async def freeze(self, queue: OrderQueue) -> None:
         """Nothing: it is a worker that makes no call, and time passes for the others."""
@@ -97,10 +88,22 @@ class FilesQueueHarness(QueueHarness):
         for queue in list(self._hosts):
             await self.kill(queue)
 
-    def _is_healing(self, dead: FilesystemOrderQueue) -> bool:
-        """Whether something is still held by the dead worker, or is just being given back."""
-        is_held = any(ball.worker == dead.worker for ball in dead._holding.survey()[0])
-        return is_held or any(queue._keeper.is_healing for queue in self._hosts)
+    async def _rest(self) -> None:
+        """Wait until no queue has anything left to do before time passes.
+
+        A manual clock waits neither for the kernel's notices nor for threads: time that passed
+        meanwhile would be taken for somebody's silence.
+        """
+        with anyio.fail_after(_REST_SECONDS):
+            while True:
+                is_news = False
+                for queue in self._hosts:
+                    with suppress(OSError):
+                        is_news |= await queue._keeper.catch_up()
+                await settle()
+                if not is_news and all(queue._keeper.is_resting for queue in self._hosts):
+                    return
+                await anyio.sleep(0.0005)
 
     def _control(self) -> Control:
         return FilesystemControl(self.layout, self.clock, self.incidents)
@@ -114,12 +117,24 @@ async def files_queue(folder: Path) -> AsyncIterator[FilesQueueHarness]:
         group.cancel_scope.cancel()
 
 
+@define(eq=False)
+class _Host:
+    """The task that plays a queue's process."""
+
+    scope: anyio.CancelScope = field(factory=anyio.CancelScope)
+    is_over: anyio.Event = field(factory=anyio.Event)
+
+
 async def _host(
     queue: FilesystemOrderQueue,
     *,
-    task_status: anyio.abc.TaskStatus[anyio.CancelScope],
+    task_status: anyio.abc.TaskStatus[_Host],
 ) -> None:
-    with anyio.CancelScope() as scope:
-        async with queue:
-            task_status.started(scope)
-            await anyio.sleep_forever()
+    host = _Host()
+    try:
+        with host.scope:
+            async with queue:
+                task_status.started(host)
+                await anyio.sleep_forever()
+    finally:
+        host.is_over.set()

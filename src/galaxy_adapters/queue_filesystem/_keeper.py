@@ -7,7 +7,7 @@ nothing else to do.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -83,6 +83,7 @@ class Keeper:
     _next_rescan: float = field(default=0.0, init=False)
     _is_control_stale: bool = field(default=True, init=False)
     _failure: str | None = field(default=None, init=False)
+    _is_resting: bool = field(default=False, init=False)
 
     # ---- life
 
@@ -144,12 +145,24 @@ class Keeper:
                 self._failure = None
             except OSError as error:
                 self.tell(error)
-                await self.clock.sleep(_AFTER_FAILURE)
+                await self._rest(self.clock.sleep(_AFTER_FAILURE))
                 continue
-            await wait_or_sleep(wish.wait, self.clock, self._until_due())
+            await self._rest(wait_or_sleep(wish.wait, self.clock, self._until_due()))
+
+    async def _rest(self, sleep: Awaitable[None]) -> None:
+        self._is_resting = True
+        try:
+            await sleep
+        finally:
+            self._is_resting = False
 
     @property
-    def is_healing(self) -> bool:
+    def is_resting(self) -> bool:
+        """Whether the keeper's own task waits for a notice or a moment, and nobody heals."""
+        return self._is_resting and not self._is_healing
+
+    @property
+    def _is_healing(self) -> bool:
         """Whether orders are being given back at this moment."""
         return self._healing.statistics().locked
 
@@ -227,7 +240,7 @@ class Keeper:
 
         Waits for one who does so already.  Raises `StorageUnavailable`.
         """
-        if self.is_healing or self.clock.monotonic() >= self._next_heal:
+        if self._is_healing or self.clock.monotonic() >= self._next_heal:
             async with self._healing:
                 if self.clock.monotonic() >= self._next_heal:
                     await self._heal()

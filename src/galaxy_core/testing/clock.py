@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import anyio
@@ -78,8 +79,14 @@ class ManualClock(Clock):
         while self._sleepers and self._sleepers[0][0] <= self._elapsed:
             heapq.heappop(self._sleepers)[2].set()
 
-    async def elapse(self, duration: timedelta) -> None:
-        """Let `duration` pass as it does in life: every sleeper wakes at its own moment."""
+    async def elapse(
+        self, duration: timedelta, *, settle: Callable[[], Awaitable[None]] = settle
+    ) -> None:
+        """Let `duration` pass as it does in life: every sleeper wakes at its own moment.
+
+        `settle` returns once nobody works any more: before the time moves, and after each moment
+        at which somebody wakes.  Pass your own when there is work in threads to be waited for.
+        """
         end = self._elapsed + duration // _MICROSECOND
         await settle()
         while self._sleepers and self._sleepers[0][0] <= end:
