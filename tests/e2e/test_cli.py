@@ -453,3 +453,10 @@ def test_reading_commands_import_no_services(project: Path, words: tuple[str, ..
     assert not modules & {"cattrs", "httpx", "psutil", "structlog", "tenacity", "rich", "difflib"}
     assert not [name for name in modules if name.startswith("galaxy_core.services")]
     assert not [name for name in modules if "dispatch" in name]
+
+
+def test_listing_orders_imports_nothing_of_running_them(project: Path) -> None:
+    """The events of a run are thirty classes, each of which takes its time to make."""
+    modules = modules_of(project, "order", "list")
+    running = {"galaxy_core.domain.run", "galaxy_core.domain.delivery"}
+    assert not modules & {*running, "galaxy_adapters.queue_filesystem._accept"}

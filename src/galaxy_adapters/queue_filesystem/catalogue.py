@@ -10,13 +10,14 @@ import contextlib
 import heapq
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 from attrs import evolve
 
 from galaxy_adapters._files import make_durable_folder, storage_errors, sync_directory
-from galaxy_adapters.queue_filesystem._accept import Acceptance
 from galaxy_adapters.queue_filesystem._archive import SOURCE_KEY, Archive
 from galaxy_adapters.queue_filesystem._identity import Identity
 from galaxy_adapters.queue_filesystem._looking import Found, Looking
@@ -32,6 +33,9 @@ from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.control import Control
 from galaxy_core.ports.order_catalogue import CancelResult, OrderCatalogue
 from galaxy_core.wire.layout import Layout
+
+if TYPE_CHECKING:
+    from galaxy_adapters.queue_filesystem._accept import Acceptance
 
 _NOT_INHERITED = frozenset(
     {
@@ -62,9 +66,8 @@ class FilesystemOrderCatalogue(OrderCatalogue):
         self._control = control
         self._paths = QueuePaths(layout)
         self._archive = Archive(self._paths)
-        identity = Identity(self._paths, self._archive)
-        self._acceptance = Acceptance(self._paths, clock, self._archive, identity)
-        self._looking = Looking(self._paths, identity, machine, clock, max_file_bytes)
+        self._identity = Identity(self._paths, self._archive)
+        self._looking = Looking(self._paths, self._identity, machine, clock, max_file_bytes)
 
     async def get(self, order_id: OrderId) -> OrderView | None:
         return await anyio.to_thread.run_sync(self._get, order_id)
@@ -93,6 +96,12 @@ class FilesystemOrderCatalogue(OrderCatalogue):
 
     async def retry(self, order_id: OrderId) -> OrderId:
         return await anyio.to_thread.run_sync(self._retry, order_id)
+
+    @cached_property
+    def _acceptance(self) -> Acceptance:
+        from galaxy_adapters.queue_filesystem._accept import Acceptance  # noqa: PLC0415 - retry only
+
+        return Acceptance(self._paths, self._clock, self._archive, self._identity)
 
     # ---- reading
 

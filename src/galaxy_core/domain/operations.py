@@ -1,23 +1,28 @@
-"""What people see and say while orders wait, run and end."""
+"""What people see and say while orders wait, run and end.
+
+Looking at orders needs none of a run's thirty events, so their module is not loaded for it.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import field, frozen
 
 from galaxy_core.domain.ids import OrderId, RequestId
 from galaxy_core.domain.order import Order
 from galaxy_core.domain.response import Ending, Usage
-from galaxy_core.domain.run import (
-    Answer,
-    PermissionRequested,
-    QuestionAsked,
-    RunEvent,
-    Todo,
-)
 from galaxy_core.domain.state import OrderState
+
+if TYPE_CHECKING:
+    from galaxy_core.domain.run import (
+        Answer,
+        PermissionRequested,
+        QuestionAsked,
+        RunEvent,
+        Todo,
+    )
 
 
 @frozen(kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from galaxy_core.domain.errors import UnreadableFile
@@ -54,6 +54,8 @@ def _finite(text: str) -> float:
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _ASCII_ENCODER = json.JSONEncoder(allow_nan=False)
+_quoted: Callable[[str], str] = json.encoder.encode_basestring
+_quoted_ascii: Callable[[str], str] = json.encoder.encode_basestring_ascii
 # One member a line in a single call of the C encoder, which knows no indentation.
 _FLAT_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",\n  ", ": "))
 
@@ -97,10 +99,10 @@ def write_object(value: JSONObject) -> bytes:
         return b"{}\n"
     is_flat = not any(type(member) is dict or type(member) is list for member in plain.values())
     try:
-        body = _FLAT_ENCODER.encode(plain)[1:-1] if is_flat else _members(plain, _ENCODER)
+        body = _FLAT_ENCODER.encode(plain)[1:-1] if is_flat else _members(plain, _ENCODER, _quoted)
         data = body.encode()
     except UnicodeEncodeError:
-        data = _members(plain, _ASCII_ENCODER).encode()
+        data = _members(plain, _ASCII_ENCODER, _quoted_ascii).encode()
     return b"{\n  " + data + b"\n}\n"
 
 
@@ -109,9 +111,15 @@ def write_line(value: JSONObject) -> bytes:
     return _ASCII_ENCODER.encode(dict(value)).encode() + b"\n"
 
 
-def _members(value: dict[str, JSONValue], encoder: json.JSONEncoder) -> str:
+def _members(
+    value: dict[str, JSONValue], encoder: json.JSONEncoder, quoted: Callable[[str], str]
+) -> str:
+    """One member a line; most are words, which need no encoder."""
     encode = encoder.encode
-    return ",\n  ".join(f"{encode(key)}: {encode(member)}" for key, member in value.items())
+    return ",\n  ".join(
+        f"{quoted(key)}: {quoted(member) if type(member) is str else encode(member)}"
+        for key, member in value.items()
+    )
 
 
 def _decode(data: bytes) -> str:

@@ -16,9 +16,10 @@ from attrs import resolve_types
 from cattrs import Converter
 from cattrs.strategies import configure_tagged_union
 
+from galaxy_core.domain import run
 from galaxy_core.domain.delivery import Ticket
 from galaxy_core.domain.errors import UnreadableFile
-from galaxy_core.domain.operations import ControlCommand
+from galaxy_core.domain.operations import AnswerGiven, ControlCommand, ProgressItem
 from galaxy_core.domain.order import JSONObject, JSONValue
 from galaxy_core.domain.run import Answer, RunEvent
 from galaxy_core.wire.times import read_time, write_time
@@ -54,6 +55,9 @@ def _converter() -> Converter:
     # JSONValue names itself, which cannot be resolved from the module of a class that only uses
     # it.  It need not be: what is in a mapping is JSON already.
     resolve_types(Ticket, localns={"JSONValue": Any})
+    # Their module does without the events of a run, as long as nobody asks for one.
+    for kind in (AnswerGiven, ProgressItem):
+        resolve_types(kind, localns=vars(run))
     converter.register_unstructure_hook_func(_is_mapping, dict)
     converter.register_structure_hook_func(_is_mapping, _object)
     # The unions in the order in which they hold each other.
