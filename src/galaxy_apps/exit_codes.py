@@ -1,4 +1,4 @@
-"""Exit codes of `galaxy` and `galaxy-hermes`; docs/reference/cli.md lists them for people."""
+"""Exit codes of all programs; docs/reference/cli.md lists them for people."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class ExitCode(enum.IntEnum):
     """Hermes: the agent is missing or cannot be started."""
     NO_STORAGE = 8
     """The folder cannot be used: read-only, full, or on a network file system."""
+    ALREADY_RUNNING = 9
+    """Gateway: another one serves this folder."""
     INTERRUPTED = 130
     """Ctrl-C (128 + SIGINT)."""
     BROKEN_PIPE = 141

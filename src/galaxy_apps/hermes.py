@@ -7,13 +7,13 @@ is given back.  A second one skips the waiting.  Whatever kills it, orders and a
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from galaxy_apps.daemons import LEVELS, complain, expected_error, listen_for_signals
 from galaxy_apps.exit_codes import ExitCode
 from galaxy_apps.settings import (
     Configuration,
@@ -32,9 +32,8 @@ from galaxy_core.domain.errors import (
 
 if TYPE_CHECKING:
     from galaxy_apps.wiring import Place
-    from galaxy_core.services.hermes import Hermes
 
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+PROGRAM = "galaxy-hermes"
 MAX_WORKERS = 64
 
 
@@ -45,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         configuration = load(options.config, is_strict=options.strict)
         place = _place(configuration, options)
     except SettingsError as error:
-        return _complain(str(error), ExitCode.SETTINGS)
+        return complain(PROGRAM, str(error), ExitCode.SETTINGS)
     import anyio
     import structlog
 
@@ -61,16 +60,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return anyio.run(_serve, place, options.once)
     except DispatcherUnavailable as error:
-        return _complain(str(error), ExitCode.NO_AGENT)
+        return complain(PROGRAM, str(error), ExitCode.NO_AGENT)
     except (UnsupportedFilesystem, StorageUnavailable) as error:
-        return _complain(str(error), ExitCode.NO_STORAGE)
+        return complain(PROGRAM, str(error), ExitCode.NO_STORAGE)
     except GalaxyError as error:
-        return _complain(str(error), ExitCode.FAILURE)
+        return complain(PROGRAM, str(error), ExitCode.FAILURE)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="galaxy-hermes",
+        prog=PROGRAM,
         allow_abbrev=False,
         description="Run the orders of this machine until TERM.",
         epilog="Exit codes: docs/reference/cli.md.",
@@ -148,28 +147,15 @@ async def _serve(place: Place, is_once: bool) -> int:  # noqa: FBT001  anyio.run
                 workers=place.settings.hermes.workers,
             )
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_listen_for_signals, hermes, name="signals")
+                tasks.start_soon(listen_for_signals, "hermes", hermes.stop, name="signals")
                 await hermes.run(until_idle=is_once)
                 tasks.cancel_scope.cancel()
             log.info("hermes.stopped", machine=place.machine.name)
     except BaseExceptionGroup as group:
-        # Task groups wrap; what we raise on purpose is said in a sentence, the rest is a bug.
-        expected, others = group.split(GalaxyError)
-        if others is not None or expected is None:
-            raise
-        failure = _first(expected)
+        failure = expected_error(group)
     if failure is not None:
         raise failure
     return ExitCode.OK
-
-
-def _first(group: BaseExceptionGroup[GalaxyError]) -> GalaxyError:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    if not isinstance(error, GalaxyError):
-        raise TypeError("the group was split by its type") from error
-    return error
 
 
 def _require_agent(settings: Settings) -> None:
@@ -181,24 +167,6 @@ def _require_agent(settings: Settings) -> None:
         from galaxy_adapters._opencode import find_opencode
 
         find_opencode(settings.opencode.bin, environment())
-
-
-async def _listen_for_signals(hermes: Hermes) -> None:
-    import anyio
-    import structlog
-
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for number in signals:
-            structlog.get_logger(__name__).info(
-                "hermes.stop_requested", signal=signal.Signals(number).name
-            )
-            hermes.stop()
-
-
-def _complain(sentence: str, code: ExitCode) -> ExitCode:
-    if sys.stderr is not None:
-        sys.stderr.write(f"galaxy-hermes: {sentence}\n")
-    return code
 
 
 if __name__ == "__main__":

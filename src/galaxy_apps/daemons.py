@@ -1,0 +1,45 @@
+"""What the programs that run for ever have in common: signals, and one sentence at the end."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+
+from galaxy_apps.exit_codes import ExitCode
+from galaxy_core.domain.errors import GalaxyError
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def complain(program: str, sentence: str, code: ExitCode) -> ExitCode:
+    """Say why the program ends; nothing where standard error is closed."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"{program}: {sentence}\n")
+    return code
+
+
+def expected_error(group: BaseExceptionGroup) -> GalaxyError:
+    """What is said in a sentence, out of what task groups wrapped; raises the rest, a bug."""
+    expected, others = group.split(GalaxyError)
+    if others is not None or expected is None:
+        raise group
+    error: BaseException = expected
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if not isinstance(error, GalaxyError):
+        raise TypeError("the group was split by its type") from error
+    return error
+
+
+async def listen_for_signals(noun: str, stop: Callable[[], None]) -> None:
+    """Call `stop` for each TERM and INT, until cancelled."""
+    import anyio
+    import structlog
+
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            structlog.get_logger(__name__).info(
+                f"{noun}.stop_requested", signal=signal.Signals(number).name
+            )
+            stop()
