@@ -15,7 +15,6 @@ _MOST_COMMANDS = 100
 _LONGEST_DESCRIPTION = 256
 _LONGEST_ANSWER = 200
 _LONGEST_TOPIC = 128
-_PRESS_LIVES = timedelta(seconds=15)
 _CHAT_SCOPES = {"chat", "chat_administrators", "chat_member"}
 _SCOPES = {
     *("default", "all_private_chats", "all_group_chats", "all_chat_administrators"),
@@ -171,9 +170,10 @@ def _scope_key(world: World, a: Arguments) -> str:
 def answer_callback_query(world: World, a: Arguments) -> bool:
     """Answer a press, once and soon."""
     press = world.state.presses.get(a.text("callback_query_id"))
+    lives = timedelta(seconds=world.state.press_lives_seconds)
     if len(a.text("text")) > _LONGEST_ANSWER:
         raise bad_request("MESSAGE_TOO_LONG")
-    if press is None or press.is_answered or world.now() - press.at > _PRESS_LIVES:
+    if press is None or press.is_answered or world.now() - press.at > lives:
         raise bad_request("query is too old and response timeout expired or query ID is invalid")
     press.is_answered = True
     press.answer = {"text": a.text("text"), "show_alert": a.flag("show_alert")}

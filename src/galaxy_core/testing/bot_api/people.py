@@ -265,6 +265,10 @@ class Person(Room):
             },
         )
 
+    def closes_topic(self, thread: int, *, chat: Room | int | None = None) -> None:
+        """Close a topic: the bot may not write there."""
+        self._room(chat).chat.topics[thread]["is_closed"] = True
+
     def opens_topic(self, name: str, *, chat: Room | int | None = None) -> int:
         """Open a topic; gives its number."""
         return self._room(chat)._opens_topic(name, self.user)  # noqa: SLF001 - a room

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from datetime import timedelta
 
 from galaxy_core.testing.bot_api.arguments import Arguments
 from galaxy_core.testing.bot_api.errors import ApiError
 from galaxy_core.testing.bot_api.state import Json, State
 
 _MOST = 100
-_LONGEST_WAIT_SECONDS = 50
+LONGEST_POLL = timedelta(seconds=50)
 _ON_REQUEST = frozenset({"chat_member", "message_reaction", "message_reaction_count"})
 """Kinds that come only when they are asked for by name."""
 
@@ -23,9 +24,12 @@ _ON_REQUEST = frozenset({"chat_member", "message_reaction", "message_reaction_co
 class Updates:
     """The updates of one bot."""
 
-    def __init__(self, state: State, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, state: State, changed: Callable[[], None], longest: timedelta = LONGEST_POLL
+    ) -> None:
         self._state = state
         self._changed = changed
+        self._longest = longest.total_seconds()
         self._waiting: asyncio.Future[str | None] | None = None
 
     def push(self, kind: str, content: Json) -> Json | None:
@@ -64,7 +68,7 @@ class Updates:
         if forgets:
             self._forget(a.integer("offset"))
         limit = min(max(a.integer("limit", _MOST), 1), _MOST)
-        timeout = min(max(a.integer("timeout"), 0), _LONGEST_WAIT_SECONDS)
+        timeout = min(max(a.integer("timeout"), 0), self._longest)
         self._wake(
             "terminated by other getUpdates request; make sure that only one bot instance"
             " is running"
@@ -102,7 +106,7 @@ class Updates:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(reason)
 
-    async def _wait(self, timeout: int) -> None:
+    async def _wait(self, timeout: float) -> None:
         waiting = asyncio.get_running_loop().create_future()
         self._waiting = waiting
         try:

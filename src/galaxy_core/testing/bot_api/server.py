@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import re
 import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from galaxy_core.testing.bot_api.arguments import Arguments
-from galaxy_core.testing.bot_api.chats import download
-from galaxy_core.testing.bot_api.errors import ApiError, flood
-from galaxy_core.testing.bot_api.faults import Fault, struck
+from galaxy_core.testing.bot_api.desk import Desk
+from galaxy_core.testing.bot_api.faults import Fault
 from galaxy_core.testing.bot_api.keeping import load, save
-from galaxy_core.testing.bot_api.methods import BY_NAME, METHODS, PACED
 from galaxy_core.testing.bot_api.people import Group, Person
 from galaxy_core.testing.bot_api.rates import FloodControl, RateLimits
-from galaxy_core.testing.bot_api.receiving import Updates
+from galaxy_core.testing.bot_api.receiving import LONGEST_POLL, Updates
 from galaxy_core.testing.bot_api.seen import Seen, sent
 from galaxy_core.testing.bot_api.state import Call, Chat, Json, State
 from galaxy_core.testing.bot_api.webhook import Webhooks
@@ -31,9 +27,6 @@ from galaxy_core.testing.bot_api.world import World
 from galaxy_core.testing.http import Request, Response, read_request
 
 TOKEN = "7000000001:AAGalaxyTestTokenGalaxyTestTokenAbc"  # noqa: S105 - of this server alone
-_PAGE = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>nginx</body></html>\r\n"
-_SLOW_STEPS = 20
-_RECEIVING = {"getupdates", "setwebhook", "deletewebhook", "getwebhookinfo"}
 
 
 class BotApiServer:
@@ -47,21 +40,20 @@ class BotApiServer:
         state_file: Path | None = None,
         limits: RateLimits | None = None,
         seed: int = 0,
+        longest_poll: timedelta = LONGEST_POLL,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._port = port
         self._state_file = state_file
         self.state = (load(state_file) if state_file else None) or _fresh(token)
-        self._monotonic = monotonic
-        self._chance = random.Random(seed)  # noqa: S311 - faults, not secrets
-        self.faults: list[Fault] = []
-        self.flood = FloodControl(limits) if limits else None
-        self.updates = Updates(self.state, self._changed)
+        self.updates = Updates(self.state, self._changed, longest_poll)
         self._world = World(self.state, now, self._push)
         self._news = asyncio.Event()
         self._posting = asyncio.Event()
         self._webhooks = Webhooks(self.state, self.updates, self._posting)
+        self._desk = Desk(self._world, self.updates, self._webhooks, self._changed, monotonic, seed)
+        self.limit(limits)
         self._connections: set[asyncio.Task[object]] = set()
         self._tasks = asyncio.TaskGroup()
         self._listening: asyncio.Server | None = None
@@ -188,6 +180,18 @@ class BotApiServer:
         """A channel."""
         return self.group(title, kind="channel", bot_status=bot_status)
 
+    def known_person(self, user_id: int) -> Person:
+        """Somebody who was made before, also by the process before this one."""
+        return Person(self._world, self.state.users[user_id]["id"])
+
+    def known_group(self, chat_id: int) -> Group:
+        """A group that was made before."""
+        return Group(self._world, self.state.chats[chat_id].id)
+
+    def redeliver(self, count: int) -> None:
+        """Let the last confirmed updates come again."""
+        self.updates.redeliver(count)
+
     def push_update(self, kind: str, content: Json) -> Json | None:
         """Send the bot any update; None if it does not want that kind."""
         return self._push(kind, content)
@@ -227,11 +231,20 @@ class BotApiServer:
 
     def plan(self, fault: Fault) -> None:
         """Let something go wrong."""
-        self.faults.append(fault)
+        self._desk.faults.append(fault)
+
+    def heal(self) -> None:
+        """Forget every planned fault."""
+        self._desk.faults.clear()
 
     def limit(self, limits: RateLimits | None) -> None:
         """Switch flood control on, or off."""
-        self.flood = FloodControl(limits) if limits else None
+        self._desk.flood = FloodControl(limits) if limits else None
+
+    @property
+    def refused(self) -> int:
+        """How many calls flood control refused."""
+        return self._desk.flood.refused if self._desk.flood else 0
 
     # ---- connections
 
@@ -251,7 +264,7 @@ class BotApiServer:
         try:
             with suppress(ConnectionError):
                 while (request := await read_request(reader)) is not None:
-                    if not await self._served(request, reader, writer):
+                    if not await self._serve(request, reader, writer):
                         break
         except asyncio.CancelledError:
             writer.transport.abort()
@@ -259,184 +272,14 @@ class BotApiServer:
             self._connections.discard(task) if task is not None else None
             writer.close()
 
-    async def _served(
+    async def _serve(
         self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bool:
-        """Answer one request; False if the connection is over."""
-        if request.path.startswith("/control/") and self.control is not None:
-            await _send(writer, self.control(request))
+        if request.parts[:1] == ("control",) and self.control is not None:
+            writer.write(self.control(request).encoded())
+            await writer.drain()
             return True
-        matched = re.fullmatch(r"/(file/)?bot([^/]*)/(.*)", "/" + "/".join(request.parts))
-        if matched is None:
-            await _send(writer, _refused(ApiError(404, "Not Found")))
-            return True
-        is_file, token, rest = matched.groups()
-        if token != self.state.token:
-            error = ApiError(401, "Unauthorized") if ":" in token else ApiError(404, "Not Found")
-            await _send(writer, _refused(error))
-            return True
-        call = Call("file" if is_file else rest, {}, self._world.now())
-        self.state.calls.append(call)
-        fault, response = None, None
-        try:
-            arguments = Arguments.of(request)
-            call.arguments = {"path": rest} if is_file else arguments.logged()
-            chat_id = arguments.text("chat_id")
-            fault = struck(self.faults, call.method.lower(), chat_id, self._chance)
-            call.fault = fault.kind if fault else ""
-            response = self._before(fault) if fault else None
-            if response is None:
-                if is_file:
-                    response = Response(
-                        200, download(self._world, rest), "application/octet-stream"
-                    )
-                else:
-                    response = await self._answer(call, arguments, fault)
-                call.took_effect = True
-        except ApiError as error:
-            response = _refused(error)
-        except _Silence as silence:
-            self._changed()
-            if silence.is_cut:
-                writer.transport.abort()
-                return False
-            await asyncio.Event().wait()
-        self._changed()
-        return await self._deliver(call, fault, response or _refused(flood(1)), reader, writer)
-
-    def _before(self, fault: Fault) -> Response | None:
-        """What strikes before anything happened."""
-        match fault.kind:
-            case "flood":
-                raise flood(fault.retry_after)
-            case "error":
-                raise ApiError(fault.status, "Internal Server Error")
-            case "html":
-                return Response(fault.status, _PAGE, "text/html")
-            case "cut_before":
-                raise _Silence(is_cut=True)
-            case "hang":
-                raise _Silence(is_cut=False)
-            case "conflict":
-                raise ApiError(
-                    409,
-                    "Conflict: terminated by other getUpdates request; make sure that only one"
-                    " bot instance is running",
-                )
-            case "unauthorized":
-                raise ApiError(401, "Unauthorized")
-            case "not_found":
-                raise ApiError(404, "Not Found")
-            case "redeliver":
-                self.updates.redeliver(fault.count)
-            case _:
-                pass
-        return None
-
-    async def _answer(self, call: Call, arguments: Arguments, fault: Fault | None) -> Response:
-        name = call.method.lower()
-        body: Json = {"ok": True}
-        if self.state.is_logged_out:
-            raise ApiError(400, "Logged out")
-        if name in _RECEIVING:
-            result, description = await self._receive(name, arguments, fault)
-            body["result"] = result
-            if description:
-                body["description"] = description
-        else:
-            method = BY_NAME.get(name)
-            if method is None:
-                raise ApiError(404, "Not Found: method not found")
-            call.method = next(known for known in METHODS if known.lower() == name)
-            self._admit(name, arguments)
-            body["result"] = method(self._world, arguments)
-        call.answer = json.loads(json.dumps(body))
-        return Response.of(body)
-
-    async def _receive(
-        self, name: str, arguments: Arguments, fault: Fault | None
-    ) -> tuple[object, str]:
-        match name:
-            case "getupdates":
-                forgets = fault is None or fault.kind != "redeliver"
-                return await self.updates.get(arguments, forgets=forgets), ""
-            case "setwebhook":
-                return self._webhooks.set(arguments)
-            case "deletewebhook":
-                return self._webhooks.delete(arguments)
-            case _:
-                return self._webhooks.info(), ""
-
-    def _admit(self, name: str, arguments: Arguments) -> None:
-        if self.flood is None or name not in PACED:
-            return
-        count = len(arguments.objects("media", "media")) or 1
-        chat_id = self._world.chat(arguments.text("chat_id")).id
-        self.flood.admit(chat_id, self._monotonic(), count=count)
-
-    async def _deliver(
-        self,
-        call: Call,
-        fault: Fault | None,
-        response: Response,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> bool:
-        match fault.kind if fault else "":
-            case "cut_after":
-                writer.transport.abort()
-                return False
-            case "hang_after":
-                await asyncio.Event().wait()
-            case "html_after" if fault:
-                response = Response(fault.status, _PAGE, "text/html")
-            case "late" if fault:
-                await asyncio.sleep(fault.seconds)
-            case "cut_body":
-                encoded = response.encoded()
-                writer.write(encoded[: len(encoded) - max(1, len(response.body) // 2)])
-                await writer.drain()
-                writer.close()
-                return False
-            case "slow" if fault:
-                await _trickle(writer, response, fault.seconds)
-                call.status = response.status
-                return True
-            case _:
-                pass
-        if reader.at_eof() or reader.exception() is not None:
-            return False  # nobody is there to read it: not counted as answered
-        call.status = response.status
-        if not call.answer and response.kind == "application/json" and response.status != 200:
-            call.answer = json.loads(response.body)
-        await _send(writer, response)
-        return True
-
-
-class _Silence(Exception):
-    """No answer at all."""
-
-    def __init__(self, *, is_cut: bool) -> None:
-        super().__init__()
-        self.is_cut = is_cut
-
-
-async def _send(writer: asyncio.StreamWriter, response: Response) -> None:
-    writer.write(response.encoded())
-    await writer.drain()
-
-
-async def _trickle(writer: asyncio.StreamWriter, response: Response, seconds: float) -> None:
-    encoded = response.encoded()
-    step = max(1, len(encoded) // _SLOW_STEPS)
-    for at in range(0, len(encoded), step):
-        writer.write(encoded[at : at + step])
-        await writer.drain()
-        await asyncio.sleep(seconds / _SLOW_STEPS)
-
-
-def _refused(error: ApiError) -> Response:
-    return Response.of(error.answer(), error.code)
+        return await self._desk.serve(request, reader, writer)
 
 
 def _fresh(token: str) -> State:

@@ -121,6 +121,8 @@ class State:
     """Private chats and basic groups share one row of message ids, as in a real account."""
     last_number: int = 1000
     is_logged_out: bool = False
+    press_lives_seconds: float = 15.0
+    """A press that is answered later is refused."""
 
     def number(self) -> int:
         """A number that was not used before."""

@@ -19,14 +19,14 @@ class Caller:
         """Where a method is."""
         return f"{self.server.base_url}{self.server.token}/{method}"
 
-    async def __call__(self, method: str, **arguments: object) -> Any:
+    async def __call__(self, method: str, **arguments: object) -> Any:  # noqa: ANN401 - JSON
         """The whole answer in JSON."""
         response = await self.client.post(self.url(method), json=arguments)
         answer = response.json()
         assert response.status_code == answer.get("error_code", 200)
         return answer
 
-    async def result(self, method: str, **arguments: object) -> Any:
+    async def result(self, method: str, **arguments: object) -> Any:  # noqa: ANN401 - JSON
         """What it gave; fails if it was refused."""
         answer = await self(method, **arguments)
         assert answer["ok"], answer
