@@ -6,6 +6,7 @@ own reading of their JSON (`_updates`).
 
 from __future__ import annotations
 
+from galaxy_adapters.channel_telegram.channel import TelegramChannel
 from galaxy_adapters.channel_telegram.config import TelegramConfig, WebhookConfig
 
-__all__ = ["TelegramConfig", "WebhookConfig"]
+__all__ = ["TelegramChannel", "TelegramConfig", "WebhookConfig"]

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 import telegram
@@ -132,7 +133,7 @@ class BotApi:
         base, token = self._config.base_file_url, self._config.token
         address = base.format(token=token) if "{token}" in base else base + token
         try:
-            async with self._files.stream("GET", f"{address}/{path}") as answer:
+            async with self._files.stream("GET", f"{address}/{quote(path)}") as answer:
                 if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
                     raise TransientError(
                         f"Telegram could not give the file now (status {answer.status_code})"

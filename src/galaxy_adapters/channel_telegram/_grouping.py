@@ -151,6 +151,10 @@ class Grouping:
         """When the next group need wait no more."""
         return min((group.due_at for group in self._waiting.values()), default=None)
 
+    def is_waiting(self, head: int) -> bool:
+        """Whether that group has not been given out."""
+        return head in self._waiting
+
     def heads(self, updates: Iterable[tuple[int, Object]]) -> Mapping[int, int]:
         """To which group each new update would belong, by update id; changes nothing."""
         newest = {

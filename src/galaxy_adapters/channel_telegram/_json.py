@@ -29,5 +29,6 @@ def text(value: object) -> str:
 
 def number(value: object) -> int | None:
     """The value if it is a whole number of 64 bits."""
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_number and abs(value) < 1 << 63 else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if abs(value) < 1 << 63 else None
