@@ -57,6 +57,9 @@ FETCH_ATTEMPTS_FACTOR = 10
 """An order whose answer only has to be fetched may be claimed more often than `max_attempts`
 (Hermes was restarted while the agent worked), but not without end: one that kills Hermes each
 time is dead after this many times as many."""
+SESSION_DATE_STEP = timedelta(minutes=1)
+"""A conversation that was used less than this ago keeps its date, which only orders a list for
+people: two syncs beside the agent's work slow the agent down."""
 GO_ON = "Go on"
 STOP = "Stop"
 
@@ -87,7 +90,7 @@ class Execution:
     _is_replaced: bool = field(default=False, init=False)
     _may_have_run_twice: bool = field(default=False, init=False)
     _is_session_used: bool = field(default=False, init=False)
-    """Whether the conversation goes on in its session, of which only the date is to be written."""
+    """Whether the conversation goes on in its session, and its date is to be written anew."""
 
     def __attrs_post_init__(self) -> None:
         self._started_at = self._ports.clock.now()
@@ -275,8 +278,9 @@ class Execution:
         if is_new:
             writes.append(lambda: self._ports.journal.write_ticket(self._order.id, dated))
         if known is not None and evolve(known, updated_at=now) == used:
-            # Nothing but its date changes: that is written while the agent works.
-            self._is_session_used = True
+            # Nothing but its date changes: that is written while the agent works, if at all.
+            is_old = known.updated_at is None or now - known.updated_at >= SESSION_DATE_STEP
+            self._is_session_used = is_old
         else:
             writes.append(lambda: self._ports.sessions.put(used))
         # Side by side, so that they share the disk's time.  A kill that leaves the ticket without

@@ -366,6 +366,25 @@ async def test_choices_of_conversation_and_order_reach_the_agent(world: World) -
     assert (session.agent, session.model) == ("build", "p/m")
 
 
+@pytest.mark.parametrize("seconds, is_dated", [(59, False), (61, True)])
+async def test_a_session_is_dated_anew_once_a_minute(
+    world: World, *, seconds: float, is_dated: bool
+) -> None:
+    """Its date orders a list for people, and is not worth two syncs at each order."""
+    conversation = make_order(id="a", session="s").conversation("test")
+    await world.submit(make_order(id="a", session="s"))
+    await world.hermes().run(until_idle=True)
+    before = await world.sessions.get(conversation)
+    await world.elapse(seconds)
+    await world.submit(make_order(id="b", session="s"))
+    await world.hermes().run(until_idle=True)
+    after = await world.sessions.get(conversation)
+    assert before is not None
+    assert after is not None
+    assert after.session_id == before.session_id
+    assert (after.updated_at != before.updated_at) is is_dated
+
+
 async def test_a_full_disk_delays_the_answer_and_loses_nothing(world: World) -> None:
     """Storage that refuses: the order stays held and is answered when there is space again."""
     full = StorageUnavailable("no space left")
