@@ -32,6 +32,11 @@ class Updates:
         self._longest = longest.total_seconds()
         self._waiting: asyncio.Future[str | None] | None = None
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a poll waits."""
+        return self._waiting is not None
+
     def push(self, kind: str, content: Json) -> Json | None:
         """Keep an update for the bot; None when it does not want that kind."""
         allowed = self._state.allowed_updates
@@ -109,6 +114,7 @@ class Updates:
     async def _wait(self, timeout: float) -> None:
         waiting = asyncio.get_running_loop().create_future()
         self._waiting = waiting
+        self._changed()
         try:
             async with asyncio.timeout(timeout):
                 reason = await waiting
