@@ -17,6 +17,7 @@ from cattrs import Converter
 from cattrs.strategies import configure_tagged_union
 
 from galaxy_core.domain import run
+from galaxy_core.domain.ask import Ask
 from galaxy_core.domain.delivery import Ticket
 from galaxy_core.domain.errors import UnreadableFile
 from galaxy_core.domain.operations import AnswerGiven, ControlCommand, ProgressItem
@@ -54,7 +55,8 @@ def _converter() -> Converter:
     converter.register_structure_hook(timedelta, lambda seconds, _: timedelta(seconds=seconds))
     # JSONValue names itself, which cannot be resolved from the module of a class that only uses
     # it.  It need not be: what is in a mapping is JSON already.
-    resolve_types(Ticket, localns={"JSONValue": Any})
+    for holder in (Ticket, Ask):
+        resolve_types(holder, localns={"JSONValue": Any})
     # Their module does without the events of a run, as long as nobody asks for one.
     for kind in (AnswerGiven, ProgressItem):
         resolve_types(kind, localns=vars(run))

@@ -24,11 +24,11 @@ from galaxy_core.domain.errors import (
 from galaxy_core.domain.incident import Incident
 from galaxy_core.domain.letter import Letter, Receipt
 from galaxy_core.domain.message import ButtonPressed, Inbound, InboundMessage, Origin
-from galaxy_core.domain.people import Deed, Role, may
+from galaxy_core.domain.people import Deed, Person, Role, may
 from galaxy_core.domain.policy import RetryPolicy
 from galaxy_core.domain.status import PressAnswered
 from galaxy_core.ports.channel import Channel
-from galaxy_core.services.courier import Courier
+from galaxy_core.services.courier import Courier, CourierConfig, CourierPorts
 from galaxy_core.services.desk import Cancellation
 from galaxy_core.services.gateway.asks import AskDesk
 from galaxy_core.services.gateway.choices import Choices
@@ -47,7 +47,7 @@ from galaxy_core.services.gateway.lanes import ChatLanes
 from galaxy_core.services.gateway.pairing import PairingDesk, shown
 from galaxy_core.services.gateway.replies import Replies
 from galaxy_core.services.gateway.requests import RequestDesk
-from galaxy_core.services.gateway.roster import Roster
+from galaxy_core.services.gateway.roster import Roster, own_chat
 from galaxy_core.services.gateway.submitting import Submitter
 from galaxy_core.services.gateway.watching import CANCEL, OrderWatcher
 from galaxy_core.services.trail import IncidentDesk, Trail
@@ -55,6 +55,9 @@ from galaxy_core.services.trail import IncidentDesk, Trail
 log = structlog.get_logger(__name__)
 
 SWEEP_EVERY = timedelta(minutes=1)
+PEOPLE_EVERY = timedelta(seconds=5)
+"""How soon a person who was let in from a terminal gets letters and a menu; they are heard at
+once."""
 AGAIN = RetryPolicy(ceiling=timedelta(seconds=30))
 """Pauses between attempts at a message that cannot be taken now."""
 MAX_ATTEMPTS = 10
@@ -70,9 +73,9 @@ class Caduceus:
 
     _config: GatewayConfig
     _ports: GatewayPorts
-    _courier: Courier
-    _roster: Roster
     _pid: int | None = None
+    _roster: Roster = field(init=False)
+    _courier: Courier = field(init=False)
     _trail: Trail = field(init=False)
     _incidents: IncidentDesk = field(init=False)
     _replies: Replies = field(init=False)
@@ -88,7 +91,9 @@ class Caduceus:
 
     def __attrs_post_init__(self) -> None:
         config, ports = self._config, self._ports
-        self._trail = Trail(ports.audit, ports.clock, config.home)
+        self._roster = Roster(ports.notes, config.people)
+        self._courier = self._make_courier()
+        self._trail = Trail(ports.mailboxes[0].trail, ports.clock, config.home)
         self._incidents = IncidentDesk(self._trail, ports.outbox, ports.clock, config.home)
         self._replies = Replies(ports.outbox, ports.clock)
         self._pairing = PairingDesk(
@@ -119,6 +124,22 @@ class Caduceus:
         self._commands = CommandDesk(tools, self._replies, self._trail)
         self._door = Doorkeeper(config, self._trail)
 
+    def _make_courier(self) -> Courier:
+        config, ports, roster = self._config, self._ports, self._roster
+        return Courier(
+            CourierPorts(
+                channels=ports.channels,
+                mailboxes=ports.mailboxes,
+                notes=ports.notes,
+                clock=ports.clock,
+                recipients=lambda: [own_chat(p) for p in roster.known],
+                owners=lambda: [own_chat(p) for p in roster.known if p.role is Role.OWNER],
+                is_group=lambda address: (address.channel, address.chat_id) in config.groups,
+                on_delivered=self._delivered,
+            ),
+            CourierConfig(default_channel=config.default_channel),
+        )
+
     def report(self, incident: Incident) -> None:
         """Port `IncidentSink`: adapters tell what a person should hear of."""
         self._incidents.report(incident)
@@ -130,13 +151,12 @@ class Caduceus:
     async def run(self) -> None:
         """Work until `stop()`."""
         await self._trail.try_record(self._trail.event(AuditType.DAEMON_STARTED, pid=self._pid))
-        self._courier.on_delivered = self._delivered
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._incidents.run, name="incidents")
             tasks.start_soon(self._courier.run, name="courier")
             tasks.start_soon(self._watcher.run, name="watcher")
             tasks.start_soon(self._sweep, name="sweep")
-            tasks.start_soon(self._keep_menus, name="menus")
+            tasks.start_soon(self._keep_people, name="people")
             # Looking and pressing need not wait for what was said before, only for each other.
             lanes, quick = ChatLanes(self._take, tasks), ChatLanes(self._take, tasks)
             for channel in self._ports.channels.values():
@@ -245,9 +265,9 @@ class Caduceus:
         minutes, code = round(self._config.pairing_time.total_seconds() / 60), shown(request.code)
         await self._replies.say(
             message,
-            f"I do not know you yet. Your code is **{code}**, good for {minutes} minutes. The owner "
-            f"lets you in with `galaxy pair {code}` in a terminal, or with `/pair {code}` in a chat "
-            f"with me. Your id is `{message.sender_id}`.",
+            f"I do not know you yet. Your code is **{code}**, good for {minutes} minutes. "
+            f"The owner lets you in: `galaxy pair {code}` in a terminal, or `/pair {code}` in a "
+            f"chat with me. Your id is `{message.sender_id}`.",
         )
 
     # ---- buttons
@@ -293,16 +313,26 @@ class Caduceus:
                 log.warning("asks.sweep_failed", error=str(error))
             await self._ports.clock.sleep(SWEEP_EVERY)
 
-    async def _keep_menus(self) -> None:
-        """Show everybody the commands that they may use, and those let in meanwhile."""
+    async def _keep_people(self) -> None:
+        """Notice who was let in meanwhile, and show everybody the commands that they may use."""
         while True:
-            for name, menu in self._ports.menus.items():
-                try:
-                    people = await self._roster.people()
-                    own = [(p.id, p.role) for p in people if p.channel == name]
-                    if self._menus_known.get(name) != own:
-                        await menu.publish(menu_for(None), {i: menu_for(role) for i, role in own})
-                        self._menus_known[name] = own
-                except (TransientError, PermanentError) as error:
-                    log.warning("menu.publish_failed", channel=name, error=str(error))
-            await self._ports.clock.sleep(SWEEP_EVERY)
+            try:
+                before = self._roster.known
+                people = await self._roster.people()
+                if people != before:
+                    self._courier.people_changed()
+                await self._publish_menus(people)
+            except TransientError as error:
+                log.warning("people.read_failed", error=str(error))
+            await self._ports.clock.sleep(PEOPLE_EVERY)
+
+    async def _publish_menus(self, people: Sequence[Person]) -> None:
+        for name, menu in self._ports.menus.items():
+            own = [(p.id, p.role) for p in people if p.channel == name]
+            if self._menus_known.get(name) == own:
+                continue
+            try:
+                await menu.publish(menu_for(None), {i: menu_for(role) for i, role in own})
+                self._menus_known[name] = own
+            except (TransientError, PermanentError) as error:
+                log.warning("menu.publish_failed", channel=name, error=str(error))

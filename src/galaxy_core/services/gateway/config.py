@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from attrs import field, frozen
 
 from galaxy_core.domain.people import Person
 from galaxy_core.domain.policy import OrderLimits, Staleness
-from galaxy_core.ports.audit_sink import AuditSink
 from galaxy_core.ports.audit_trail import AuditTrail
 from galaxy_core.ports.channel import Channel
 from galaxy_core.ports.clock import Clock
@@ -23,6 +22,7 @@ from galaxy_core.ports.progress_feed import ProgressFeed
 from galaxy_core.ports.response_store import ResponseStore
 from galaxy_core.ports.session_store import SessionStore
 from galaxy_core.ports.transcriber import Transcriber
+from galaxy_core.services.courier import Mailbox
 from galaxy_core.services.desk import OrderDesk
 from galaxy_core.services.trail import Trail
 from galaxy_core.wire.layout import Layout
@@ -54,6 +54,8 @@ class GatewayConfig:
     """How long an order may take before its status is shown."""
     typing_every: timedelta = timedelta(seconds=4)
     """Telegram shows it for five seconds."""
+    default_channel: str = "telegram"
+    """For letters that name a chat and no channel, as the original wrote them."""
     has_drafts: bool = True
     """Whether the answer is shown while it is written, where the channel can."""
 
@@ -86,15 +88,18 @@ class GatewayPorts:
     """By name."""
     machines: Mapping[str, MachinePorts]
     """By name, the default one first; never empty."""
+    mailboxes: Sequence[Mailbox]
+    """Whose letters are delivered; the first is the gateway's own, with its own trail."""
     notes: NoteStore
-    outbox: Outbox
-    """Where the gateway posts what it says itself."""
-    audit: AuditSink
-    """The trail of the gateway's own deeds."""
     clock: Clock
     menus: Mapping[str, CommandMenu] = field(factory=dict)
     """By channel."""
     transcriber: Transcriber | None = None
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where the gateway posts what it says itself."""
+        return self.mailboxes[0].outbox
 
     @property
     def default_machine(self) -> MachinePorts:

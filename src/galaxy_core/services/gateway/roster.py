@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import define
+from attrs import define, field
 
 from galaxy_core.domain.message import Address
 from galaxy_core.domain.people import Person, Role
@@ -21,6 +21,11 @@ class Roster:
     _notes: NoteStore
     _named: tuple[Person, ...] = ()
     """By the settings; they count before those who were let in."""
+    _known: tuple[Person, ...] = field(init=False)
+    """Everybody, as of the last look."""
+
+    def __attrs_post_init__(self) -> None:
+        self._known = self._named
 
     async def find(self, channel: str, person_id: str) -> Person | None:
         """The person; None for a stranger.  Raises `StorageUnavailable`."""
@@ -39,15 +44,18 @@ class Roster:
         """Everybody, those of the settings first."""
         named = {(person.channel, person.id) for person in self._named}
         admitted = [_read(note) for note in await self._notes.list(PERSON)]
-        return [*self._named, *(p for p in admitted if (p.channel, p.id) not in named)]
-
-    async def recipients(self) -> Sequence[Address]:
-        """Where a letter to everybody goes: each person's own chat, which has the person's id."""
-        return [Address(channel=p.channel, chat_id=p.id) for p in await self.people()]
+        others = (p for p in admitted if (p.channel, p.id) not in named)
+        self._known = (*self._named, *others)
+        return self._known
 
     async def owners(self) -> Sequence[Person]:
         """Those who decide."""
         return [person for person in await self.people() if person.role is Role.OWNER]
+
+    @property
+    def known(self) -> tuple[Person, ...]:
+        """Everybody, as of the last call of `people`; before it, those of the settings."""
+        return self._known
 
     async def admit(self, person: Person) -> None:
         """Put a person on the list, or give them another role.  Durable; safe twice."""
@@ -60,6 +68,11 @@ class Roster:
             return False
         await self._notes.close(PERSON, [_key(channel, person_id)])
         return True
+
+
+def own_chat(person: Person) -> Address:
+    """Where the person reads alone: a chat that has the person's id."""
+    return Address(channel=person.channel, chat_id=person.id)
 
 
 def _key(channel: str, person_id: str) -> str:
