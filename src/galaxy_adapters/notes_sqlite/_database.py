@@ -16,7 +16,13 @@ from typing import TypeAlias, TypeVar
 
 from attrs import define, field
 
-from galaxy_adapters.notes_sqlite._errors import copy_of, is_harmless, is_of_one_call, refusal
+from galaxy_adapters.notes_sqlite._errors import (
+    copy_of,
+    is_harmless,
+    is_of_one_call,
+    leaves_connection,
+    refusal,
+)
 from galaxy_adapters.notes_sqlite._opening import Identity, Opening, connect, identity_of
 from galaxy_core.domain.errors import StorageUnavailable
 
@@ -83,6 +89,10 @@ class Database:
             connection.close()
         self._drop_writer()
 
+    def closed(self) -> StorageUnavailable:
+        """What calls after the end are told."""
+        return StorageUnavailable(f"Cannot use {self.path}: this process has closed it.")
+
     def _write_together(self, deeds: Sequence[Deed]) -> list[object]:
         with self._translated("write"):
             identity = self._ready()
@@ -92,7 +102,7 @@ class Database:
                 answers = [deed(connection) for deed in deeds]
                 connection.execute("COMMIT")
             except BaseException as error:
-                self._roll_back(connection, is_kept=is_harmless(error))
+                self._roll_back(connection, is_kept=leaves_connection(error))
                 raise
             if identity_of(self.path) != identity:
                 raise StorageUnavailable(
@@ -143,7 +153,7 @@ class Database:
     def _ready(self) -> Identity:
         with self._lock:
             if self._is_closed:
-                raise StorageUnavailable(f"Cannot use {self.path}: this process has closed it.")
+                raise self.closed()
             there = identity_of(self.path)
             if there is None or there != self._identity:
                 self._identity = None

@@ -65,8 +65,17 @@ def is_of_one_call(error: BaseException | None) -> bool:
 
 
 def is_harmless(error: BaseException | None) -> bool:
-    """Whether file and connection are as good as before."""
+    """Whether the file is as good as before."""
     return _plain(error) in _HARMLESS
+
+
+def leaves_connection(error: BaseException | None) -> bool:
+    """Whether to go on with the connection.
+
+    After a failed sync too: it knows that the log ends before what it could not sync, and writes
+    over it.  One opened anew would find a whole transaction there that the caller was refused.
+    """
+    return is_harmless(error) or _plain(error) == sqlite3.SQLITE_IOERR
 
 
 def is_damage(error: BaseException | None) -> bool:

@@ -42,10 +42,13 @@ class Writers:
     database: Database
     _waiting: list[_Call] = field(factory=list, init=False)
     _is_writing: bool = field(default=False, init=False)
+    _is_closed: bool = field(default=False, init=False)
     _rest: anyio.Event | None = field(default=None, init=False)
 
     async def do(self, deed: Callable[[sqlite3.Connection], T]) -> T:
         """Do it durably, beside whatever else waits.  Raises `StorageUnavailable`."""
+        if self._is_closed:
+            raise self.database.closed()
         call = _Call(deed)
         self._waiting.append(call)
         if self._is_writing:
@@ -56,8 +59,9 @@ class Writers:
             raise call.answer
         return cast("T", call.answer)
 
-    async def rest(self) -> None:
-        """Wait until nobody writes or waits to."""
+    async def finish(self) -> None:
+        """Take nothing more, and wait until all that was handed in is written."""
+        self._is_closed = True
         while self._is_writing:
             if self._rest is None:
                 self._rest = anyio.Event()

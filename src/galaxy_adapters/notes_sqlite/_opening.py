@@ -173,7 +173,7 @@ class Opening:
                 )
             found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
             if found != "ok":
-                return f"It is damaged: {found}"
+                return f"It is damaged: {found.splitlines()[-1]}."
             self._use_log(connection)
             if version == 0:
                 self._create_table(connection)

@@ -72,7 +72,7 @@ class SqliteNoteStore(NoteStore):
     async def aclose(self) -> None:
         """Finish what was handed in, close the files; calls after that are refused.  Safe twice."""
         with anyio.CancelScope(shield=True):  # a few transactions at most
-            await self._writers.rest()
+            await self._writers.finish()
             await to_thread.run_sync(self._database.close)
 
     async def get(self, kind: str, key: str) -> Note | None:
