@@ -1,0 +1,109 @@
+"""A letter on its way: to everybody who gets it, and to one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import anyio
+from attrs import define, evolve, field, frozen
+
+from galaxy_core.domain.letter import Letter, Receipt
+from galaxy_core.domain.message import Address
+from galaxy_core.services.courier.config import Mailbox
+from galaxy_core.services.courier.pacing import Chat, chat_of
+
+
+@frozen
+class Verdict:
+    """Why a letter cannot be delivered to a chat."""
+
+    reason: str
+    is_about_chat: bool = False
+    """Whether no letter at all reaches that chat."""
+
+
+@define(eq=False)
+class Mailing:
+    """One letter on its way to everybody who gets it."""
+
+    mailbox: Mailbox
+    letter: Letter
+    """With the receipts written so far."""
+    name: str = field(init=False)
+    """What the outbox called it when it was read."""
+    names: set[str] = field(init=False)
+    """What else it was called while it was in hand: the outbox may have to rename it."""
+    waiting: set[Chat] = field(factory=set, init=False)
+    """Chats that neither have it nor were given up."""
+    lost: dict[Chat, Verdict] = field(factory=dict, init=False)
+    is_repeat: bool = field(default=False, init=False)
+    """Whether a part was sent that may have been delivered before."""
+    is_found_delivered: bool = field(default=False, init=False)
+    """Whether it had all its receipts when it was read: a crash came before the last steps."""
+    is_recorded: bool = field(default=False, init=False)
+    """Whether the trail says that it was delivered."""
+    lock: anyio.Lock = field(factory=anyio.Lock, init=False)
+    """Held while a receipt is added: parcels of one letter travel side by side."""
+
+    def __attrs_post_init__(self) -> None:
+        self.name = self.letter.name
+        self.names = {self.name}
+
+    @property
+    def is_for_all(self) -> bool:
+        """Whether it goes to every authorised person."""
+        return self.letter.chat_id is None
+
+    @property
+    def is_delivered(self) -> bool:
+        """Whether somebody has all of it."""
+        return any(receipt.is_last for receipt in self.letter.receipts)
+
+    @property
+    def has_one_chat(self) -> bool:
+        """Whether all its receipts are of one chat."""
+        return len({(receipt.channel, receipt.chat_id) for receipt in self.letter.receipts}) == 1
+
+    def has(self, chat: Chat) -> bool:
+        """Whether that chat has all of it."""
+        return any(receipt.is_last for receipt in self._receipts(chat))
+
+    def next_part(self, chat: Chat) -> int:
+        """The first part that the chat does not have."""
+        return max((receipt.part for receipt in self._receipts(chat)), default=0) + 1
+
+    def for_channel(self) -> Letter:
+        """The letter as a channel gets it: with absolute paths, which mean the same anywhere."""
+        root = self.mailbox.root
+        return evolve(self.letter, files=tuple(str(root / path) for path in self.letter.files))
+
+    def _receipts(self, chat: Chat) -> Iterable[Receipt]:
+        return (r for r in self.letter.receipts if (r.channel, r.chat_id) == chat)
+
+
+@define(eq=False)
+class Parcel:
+    """One letter on its way to one chat, part by part."""
+
+    mailing: Mailing
+    address: Address
+    key: str
+    """Of its intent."""
+    due: float = 0.0
+    """When it may be tried next, on the monotonic clock."""
+    attempts: int = field(default=0, init=False)
+    """Passing failures in a row."""
+    receipt: Receipt | None = field(default=None, init=False)
+    """Proof that the outbox does not have yet."""
+    verdict: Verdict | None = field(default=None, init=False)
+    """Set when it was given up, until that is on record."""
+
+    @property
+    def chat(self) -> Chat:
+        """Where it goes."""
+        return chat_of(self.address)
+
+    @property
+    def letter(self) -> Letter:
+        """The letter, with the receipts written so far."""
+        return self.mailing.letter

@@ -1,0 +1,1 @@
+"""The courier over the in-memory adapters."""
