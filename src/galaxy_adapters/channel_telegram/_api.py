@@ -34,19 +34,39 @@ from telegram.error import (
 from telegram.request import HTTPXRequest
 
 from galaxy_adapters.channel_telegram._errors import CallFailed, CallRefused, Trouble
+from galaxy_adapters.channel_telegram._json import an_object
 from galaxy_adapters.channel_telegram.config import TelegramConfig
 from galaxy_core.domain.errors import PermanentError, TransientError
 
 _CONNECT = timedelta(seconds=10)
 _CHUNK = 256 * 1024
+_LONGEST_WAIT = 7 * 24 * 3600.0
 # The call cannot have reached the server.
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+
+class _Wait(RetryAfter):
+    """`RetryAfter` without the warning that the library's own gives each time (22.8)."""
+
+    __slots__ = ()
+
+    def __init__(self, pause: timedelta) -> None:
+        self._retry_after = pause
+        TelegramError.__init__(self, f"wait {pause.total_seconds():.0f} s")
 
 
 class _Request(HTTPXRequest):
     """HTTP that does not log what it cannot read: that may be people's messages."""
 
     __slots__ = ()
+
+    async def do_request(self, *args: Any, **kwargs: Any) -> tuple[int, bytes]:  # noqa: ANN401
+        code, payload = await super().do_request(*args, **kwargs)
+        if code == httpx.codes.TOO_MANY_REQUESTS:
+            pause = an_object(self.parse_json_payload(payload).get("parameters")).get("retry_after")
+            if isinstance(pause, int | float):
+                raise _Wait(timedelta(seconds=max(0.0, min(pause, _LONGEST_WAIT))))
+        return code, payload
 
     @staticmethod
     def parse_json_payload(payload: bytes) -> dict[str, Any]:
@@ -162,7 +182,7 @@ def _translated(method: str, error: TelegramError) -> CallFailed | CallRefused: 
     """Our error for one of the library's; the order matters, some are children of others."""
     match error:
         case RetryAfter():
-            pause: timedelta = error._retry_after  # noqa: SLF001 - the public one warns (22.8)
+            pause: timedelta = error._retry_after  # noqa: SLF001 - the public one warns
             return CallFailed(
                 f"{method}: Telegram asks us to wait {pause.total_seconds():.0f} s",
                 Trouble.FLOOD,
