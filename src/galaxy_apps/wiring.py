@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from galaxy_core.ports.control import Control
     from galaxy_core.ports.dispatcher import Dispatcher
     from galaxy_core.ports.order_catalogue import OrderCatalogue
+    from galaxy_core.ports.order_files import OrderFiles
     from galaxy_core.ports.outbox import Outbox
     from galaxy_core.ports.presence import Presence
     from galaxy_core.ports.progress_feed import ProgressFeed
@@ -135,6 +136,12 @@ class Place:
         from galaxy_adapters.progress_filesystem import FilesystemProgressFeed
 
         return FilesystemProgressFeed(self.layout, self.clock(), is_polling=self.is_polling)
+
+    def order_files(self) -> OrderFiles:
+        """Files that belong to orders."""
+        from galaxy_adapters.order_files_filesystem import FilesystemOrderFiles
+
+        return FilesystemOrderFiles(self.layout)
 
     def presence(self) -> Presence:
         """Hermes' sign of life."""
@@ -279,6 +286,7 @@ async def build_hermes(place: Place, *, is_service: bool = True) -> AsyncIterato
             presence=place.presence(),
             dispatcher=dispatcher,
             clock=place.clock(),
+            files=place.order_files() if place.settings.hermes.file_outbox else None,
         )
         hermes = Hermes(ports, hermes_config(place), installed_version(), os.getpid())
         place.incidents.hand_on_to(hermes)
@@ -296,26 +304,34 @@ async def _require_answer(dispatcher: Dispatcher) -> None:
 
 
 @asynccontextmanager
-async def build_desk(place: Place) -> AsyncIterator[OrderDesk]:
-    """The desk that ends and retries orders; it is a worker while the context lasts."""
+async def open_desk(place: Place, audit: AuditSink) -> AsyncIterator[OrderDesk]:
+    """The desk that hands in, ends and retries orders; it is a worker while the context lasts."""
     from galaxy_core.services.desk import OrderDesk
-    from galaxy_core.services.trail import IncidentDesk, Trail
 
-    clock, audit, outbox = place.clock(), place.audit_sink(), place.outbox()
-    incidents = IncidentDesk(
-        Trail(audit, clock, place.machine.name), outbox, clock, place.machine.name
-    )
-    place.incidents.hand_on_to(incidents)
     async with place.queue() as queue:
         yield OrderDesk(
             queue=queue,
             catalogue=place.catalogue(),
             responses=place.responses(),
-            outbox=outbox,
+            outbox=place.outbox(),
             journal=place.journal(),
             control=place.control(),
             audit=audit,
-            clock=clock,
+            clock=place.clock(),
             machine=place.machine.name,
         )
+
+
+@asynccontextmanager
+async def build_desk(place: Place) -> AsyncIterator[OrderDesk]:
+    """A desk for a single command, which puts the adapters' incidents on record as well."""
+    from galaxy_core.services.trail import IncidentDesk, Trail
+
+    clock, audit = place.clock(), place.audit_sink()
+    incidents = IncidentDesk(
+        Trail(audit, clock, place.machine.name), place.outbox(), clock, place.machine.name
+    )
+    place.incidents.hand_on_to(incidents)
+    async with open_desk(place, audit) as desk:
+        yield desk
         await incidents.flush()

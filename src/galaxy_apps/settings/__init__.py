@@ -1,6 +1,6 @@
 """Settings: `.galaxy/config.json` and the environment -> frozen values, all problems at once."""
 
-from galaxy_apps.settings.channels import TelegramSettings, TranscriptionSettings
+from galaxy_apps.settings.channels import RateSettings, TelegramSettings, TranscriptionSettings
 from galaxy_apps.settings.effective import effective
 from galaxy_apps.settings.environment import environment, variables
 from galaxy_apps.settings.load import FILE, Configuration, load
@@ -26,6 +26,7 @@ __all__ = [
     "NetworkFolder",
     "OpencodeSettings",
     "ProjectSettings",
+    "RateSettings",
     "Secret",
     "Settings",
     "SettingsError",

@@ -10,6 +10,8 @@ from galaxy_apps.settings.problems import nearest
 
 _WEBHOOK_SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")
 """What the Bot API allows as `secret_token`."""
+CLOUD_MEGABYTES = 20
+"""Largest file that Telegram's own server hands out."""
 _PORTS = range(1, 65_536)
 _BEFORE_THE_TOKEN = "/bot"  # noqa: S105  a path
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -102,6 +104,11 @@ def _telegram_problems(telegram: TelegramSettings) -> list[str]:
         for n, group in enumerate(telegram.bot.allowed_groups)
         if group >= 0
     ]
+    if telegram.bot.max_file_megabytes > CLOUD_MEGABYTES and telegram.bot.base_url is None:
+        problems.append(
+            f"telegram.max_file_megabytes: Telegram's own server hands out {CLOUD_MEGABYTES} MB at "
+            "most; more needs a server of your own in telegram.base_url"
+        )
     if telegram.bot.webhook is not None:
         # A Bot API server of one's own may call plain addresses too.
         is_plain_allowed = telegram.bot.base_url is not None

@@ -16,6 +16,8 @@ A line of the trail may be written a second time when the crash fell between 2 a
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import structlog
 from attrs import define, field
 
@@ -27,6 +29,7 @@ from galaxy_core.domain.order import Order
 from galaxy_core.domain.response import Outcome, Response
 from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.control import Control
+from galaxy_core.ports.order_files import OrderFiles
 from galaxy_core.ports.order_queue import OrderQueue
 from galaxy_core.ports.outbox import Outbox
 from galaxy_core.ports.response_store import ResponseStore
@@ -84,6 +87,10 @@ class SettlementDesk:
     _trail: Trail
     _clock: Clock
     _machine: str
+    _files: OrderFiles | None = None
+    """Where agents put files for people; None: nowhere."""
+    _root: Path | None = None
+    """The machine's folder, at which the paths in letters begin."""
 
     async def settle(self, delivery: Delivery, settlement: Settlement) -> None:
         """End the order; see `carry_out`."""
@@ -121,11 +128,27 @@ class SettlementDesk:
             await self._queue.renew(delivery)
         # Whoever slips through between this look and the writes has the decision that stands in
         # the journal, and writes what the holder writes: response and letter go in once.
-        letter = self._letter(order, closing.settlement)
+        letter = self._letter(order, closing.settlement, await self._outgoing(order))
         await together(
             lambda: self._outbox.post(letter),
             lambda: self._record(closing),
             lambda: self._commit(closing),
+        )
+
+    async def _outgoing(self, order: Order) -> tuple[str, ...]:
+        """The files that go with the answer, as they lie there now."""
+        if self._files is None or not order.channel or not order.chat_id:
+            return ()
+        try:
+            paths = await self._files.outgoing(order.id)
+        except TransientError as error:
+            # They stay where they are, and an answer without them is better than none.
+            log.error("order.files_not_read", order_id=order.id, error=str(error))
+            return ()
+        root = self._root
+        return tuple(
+            str(Path(each).relative_to(root)) if root and Path(each).is_relative_to(root) else each
+            for each in paths
         )
 
     async def _commit(self, closing: Closing) -> None:
@@ -187,7 +210,7 @@ class SettlementDesk:
             is_repeated=closing.is_repeated or None,
         )
 
-    def _letter(self, order: Order, settlement: Settlement) -> Letter:
+    def _letter(self, order: Order, settlement: Settlement, files: tuple[str, ...]) -> Letter:
         return Letter(
             # One letter per order: the name is what makes a second post a no-op.
             name=f"hermes-{order.id}",
@@ -202,4 +225,5 @@ class SettlementDesk:
             reply_to=order.reply_to,
             order_payload=order.payload[:LETTER_PAYLOAD_CHARACTERS],
             format=LetterFormat.MARKDOWN,
+            files=files,
         )

@@ -15,6 +15,7 @@ from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.control import Control
 from galaxy_core.ports.dispatcher import Dispatcher
 from galaxy_core.ports.order_catalogue import OrderCatalogue
+from galaxy_core.ports.order_files import OrderFiles
 from galaxy_core.ports.order_queue import OrderQueue
 from galaxy_core.ports.outbox import Outbox
 from galaxy_core.ports.presence import Presence
@@ -90,3 +91,5 @@ class HermesPorts:
     presence: Presence
     dispatcher: Dispatcher
     clock: Clock
+    files: OrderFiles | None = None
+    """None: agents are told no folder for files to people."""

@@ -79,6 +79,8 @@ class Hermes:
             self._trail,
             ports.clock,
             machine,
+            ports.files,
+            self._config.directory,
         )
         self._started_at = ports.clock.now()
 

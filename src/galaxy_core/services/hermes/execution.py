@@ -16,6 +16,7 @@ import random
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TypeAlias
 
 import anyio
@@ -237,7 +238,8 @@ class Execution:
             return self._cancelled()
         if attempt > self._config.retry.max_attempts:
             return self._dead("the last attempt was interrupted")
-        request = build_request(self._order, session, self._config, kind)
+        outgoing = await self._open_outgoing()
+        request = build_request(self._order, session, self._config, kind, outgoing)
         ticket = await self._ports.dispatcher.prepare(request, session, attempt=attempt, kind=kind)
         if ticket.is_session_replaced:
             self._is_replaced = True
@@ -245,8 +247,9 @@ class Execution:
                 # The messages of earlier attempts went with their session: "go on" would mean
                 # nothing in this one, and whether the order was begun cannot be told any more.
                 self._may_have_run_twice = True
-                request = build_request(self._order, session, self._config, TicketKind.PROMPT)
-                ticket = evolve(ticket, kind=TicketKind.PROMPT)
+                kind = TicketKind.PROMPT
+                request = build_request(self._order, session, self._config, kind, outgoing)
+                ticket = evolve(ticket, kind=kind)
         if unsent is not None and unsent.session_id == ticket.session_id:
             ticket = unsent
         # From here on a cancellation is about this message, also while it is written down.
@@ -258,6 +261,18 @@ class Execution:
         # have found no ticket.
         await self._ports.queue.renew(self._delivery)
         return self._judge(await self._watch(request, ticket))
+
+    async def _open_outgoing(self) -> Path | None:
+        """The folder whose files go back with the answer; None where nobody would get them."""
+        files = self._ports.files
+        if files is None or not self._order.channel or not self._order.chat_id:
+            return None
+        try:
+            return await files.open_outgoing(self._order.id)
+        except TransientError as error:
+            # The order itself can be carried out without.
+            log.warning("order.no_outgoing_folder", order_id=self._order.id, error=str(error))
+            return None
 
     async def _write_down(self, ticket: Ticket, session: Session | None, *, is_new: bool) -> None:
         """Everything that must be on disk before the agent hears of the message."""

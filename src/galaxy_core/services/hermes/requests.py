@@ -22,9 +22,13 @@ TITLE_CHARACTERS = 60
 
 
 def build_request(
-    order: Order, session: Session | None, config: HermesConfig, kind: TicketKind
+    order: Order,
+    session: Session | None,
+    config: HermesConfig,
+    kind: TicketKind,
+    outgoing: Path | None = None,
 ) -> RunRequest:
-    """The message for the agent.
+    """The message for the agent; `outgoing` is where it puts files for the person, if anywhere.
 
     Agent and model: the order's own choice, else the conversation's, else the project's; the
     settings' defaults are the dispatcher's matter.  The payload goes in untouched.
@@ -40,7 +44,7 @@ def build_request(
         command=order.command if is_prompt else "general",
         agent=order.agent or (session.agent if session else None) or project.agent,
         model=order.model or (session.model if session else None) or project.model,
-        system=_system_text(order, project) if config.tells_who_asked else None,
+        system=_system_text(order, project, config, outgoing),
         attachments=tuple(_located(a, config.directory) for a in order.media) if is_prompt else (),
         limits=_limits(order, config),
         title=" ".join(order.payload.split())[:TITLE_CHARACTERS] or str(order.id),
@@ -61,13 +65,20 @@ def _located(attachment: Attachment, directory: Path) -> Attachment:
     return evolve(attachment, path=str(directory / attachment.path))
 
 
-def _system_text(order: Order, project: ProjectConfig) -> str | None:
-    """Who asked, from where, and the project's preamble, as the setting allows."""
+def _system_text(
+    order: Order, project: ProjectConfig, config: HermesConfig, outgoing: Path | None
+) -> str | None:
+    """Who asked, from where, and the project's preamble, as the setting allows; where files go."""
     lines = []
-    if order.sender:
+    if config.tells_who_asked and order.sender:
         lines.append(f"This request comes from {order.sender}.")
-    if order.channel:
+    if config.tells_who_asked and order.channel:
         lines.append(f"It reached this machine through {order.channel}.")
-    if project.preamble:
+    if config.tells_who_asked and project.preamble:
         lines.append(project.preamble)
+    if outgoing is not None:
+        lines.append(
+            f"Files that the person shall get with your answer: put them into {outgoing} (it "
+            "exists; nothing else is sent from this machine)."
+        )
     return "\n".join(lines) or None
