@@ -1,9 +1,13 @@
-"""A whole order through Hermes and a warm opencode, beside the bare call to the same server."""
+"""A whole order through Hermes and a warm opencode, beside the bare call to the same server.
+
+And beside the syncs that an order waits for, alone: what the disk takes of the difference.
+"""
 
 from __future__ import annotations
 
 import http.client
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -57,6 +61,8 @@ class Pair:
     alone: float
     through: float
     answered: float
+    posted: float
+    syncs: float
 
 
 @define
@@ -104,6 +110,46 @@ class Bare:
 
 
 @define
+class Chain:
+    """The syncs of one order that nothing can be done beside, and nothing but those."""
+
+    folder: Path
+    _number: int = 0
+
+    def run(self) -> float:
+        """Seconds for one order's."""
+        self._number += 1
+        begun = time.perf_counter()
+        journal = f"{self.folder}/{self._number}.jsonl"
+        self._append(journal)  # the ticket; the trail is written beside it
+        self._sync_folder()
+        self._append(journal)  # the decision
+        self._put(f"{self.folder}/{self._number}.md")  # the response; letter and trail beside it
+        self._put(f"{self.folder}/{self._number}.json")  # the archive
+        return time.perf_counter() - begun
+
+    def _append(self, path: str) -> None:
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(fd, b"x" * 500)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def _put(self, path: str) -> None:
+        self._append(path + ".tmp")
+        os.rename(path + ".tmp", path)  # noqa: PTH104 - nothing but the calls themselves
+        self._sync_folder()
+
+    def _sync_folder(self) -> None:
+        fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+@define
 class Whole:
     """A Hermes that runs, and orders for it."""
 
@@ -111,8 +157,11 @@ class Whole:
     watch: FolderWatch = field(factory=FolderWatch)
     answered: list[float] = field(factory=list)
     """Seconds until the response stood in its file."""
+    posted: list[float] = field(factory=list)
+    """Seconds until response and letter stood: from then on people can have the answer."""
 
     def __attrs_post_init__(self) -> None:
+        self.watch.add(self.layout.outbox, ChangeKind.ARRIVED | ChangeKind.CREATED)
         self.watch.add(self.layout.notepads, ChangeKind.ARRIVED | ChangeKind.CREATED)
         self.watch.add(self.layout.archive, ChangeKind.ARRIVED | ChangeKind.CREATED)
 
@@ -122,10 +171,12 @@ class Whole:
         data = order_bytes(prompt, session=f"talk-{conversation}")
         closed = drop(self.layout.orders / f"{order_id}.json", data)
         answered = await self._seen(self.layout.response(order_id), closed)
+        posted = await self._seen(self.layout.outbox / f"hermes-{order_id}.json", closed)
         archived = await self._seen(self.layout.archive / f"{order_id}.json", closed)
         text = self.layout.response(order_id).read_text(encoding="utf-8")
         assert expected(turn, prompt) in text, text
         self.answered.append(answered)
+        self.posted.append(posted)
         return archived
 
     async def _seen(self, path: Path, closed: int) -> float:
@@ -163,7 +214,8 @@ async def _measure(home: Path, model: str) -> list[Figure]:
         make_project(folder, opencode={**opencode, "agent": AGENT, "model": MODEL})
         with _hermes(folder):
             bare, whole = Bare(endpoint, folder), Whole(Layout(folder))
-            pairs = await _take_turns(bare, whole)
+            (home / "syncs").mkdir()
+            pairs = await _take_turns(bare, whole, Chain(home / "syncs"))
     finally:
         await server.aclose()
     return _figures(pairs)
@@ -188,7 +240,7 @@ def _hermes(folder: Path) -> Iterator[None]:
         process.wait()
 
 
-async def _take_turns(bare: Bare, whole: Whole) -> list[Pair]:
+async def _take_turns(bare: Bare, whole: Whole, chain: Chain) -> list[Pair]:
     plan = [
         (conversation, turn, PROMPT)
         for conversation in range(WARM + CONVERSATIONS)
@@ -205,7 +257,10 @@ async def _take_turns(bare: Bare, whole: Whole) -> list[Pair]:
                 alone = await anyio.to_thread.run_sync(bare.ask, turn, prompt)
             # What either does after its end must not slow down who comes next.
             await anyio.sleep(random.uniform(0.02, 0.06))
-        pairs.append(Pair(prompt, turn, alone, through, whole.answered[-1]))
+        syncs = await anyio.to_thread.run_sync(chain.run)
+        await anyio.sleep(random.uniform(0.02, 0.06))
+        seen = whole.answered[-1], whole.posted[-1]
+        pairs.append(Pair(prompt, turn, alone, through, *seen, syncs))
     return pairs[WARM * TURNS :]
 
 
@@ -219,12 +274,19 @@ def _figures(pairs: list[Pair]) -> list[Figure]:
     return [
         _milliseconds("the bare call", [pair.alone for pair in quick]),
         _milliseconds("through Hermes, until the response stands", [p.answered for p in quick]),
+        _milliseconds("through Hermes, until the letter is posted, too", [p.posted for p in quick]),
         _milliseconds("through Hermes, until it is archived", [pair.through for pair in quick]),
         Figure(
             name="Hermes / bare, a model that answers at once",
             value=_ratio(quick),
             unit="ratio",
             limit=LIMIT,
+        ),
+        _milliseconds("beside it, the syncs that it waits for", [pair.syncs for pair in quick]),
+        Figure(
+            name="bare and those syncs / bare",
+            value=1 + statistics.median(p.syncs for p in quick) / _median_alone(quick),
+            unit="ratio",
         ),
         *(Figure(name=name, value=_ratio(some), unit="ratio") for name, some in parts.items()),
         Figure(
@@ -237,8 +299,11 @@ def _figures(pairs: list[Pair]) -> list[Figure]:
 
 
 def _ratio(pairs: list[Pair]) -> float:
-    through = statistics.median(pair.through for pair in pairs)
-    return through / statistics.median(pair.alone for pair in pairs)
+    return statistics.median(pair.through for pair in pairs) / _median_alone(pairs)
+
+
+def _median_alone(pairs: list[Pair]) -> float:
+    return statistics.median(pair.alone for pair in pairs)
 
 
 def _milliseconds(name: str, samples: list[float]) -> Figure:
