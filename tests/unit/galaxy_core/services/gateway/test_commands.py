@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,10 @@ pytestmark = pytest.mark.anyio
 def world(tmp_path: Path) -> GatewayWorld:
     """Give two machines, each with its Hermes, and a gateway."""
     return GatewayWorld(tmp_path, names=("lab", "attic"))
+
+
+def _shows(world: GatewayWorld, count: int) -> bool:
+    return len(world.texts()) == count
 
 
 @pytest.mark.parametrize(
@@ -174,7 +179,7 @@ async def test_new_begins_another_session(world: GatewayWorld) -> None:
     async with world.running():
         for number, text in enumerate(("one", "/new", "two")):
             world.say(text, message_id=str(number))
-            await world.until(lambda n=number: len(world.texts()) == n + 1)
+            await world.until(partial(_shows, world, number + 1))
     assert len(world.lab.agent.sessions) == 2
 
 

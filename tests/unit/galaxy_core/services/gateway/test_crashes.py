@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -51,7 +52,7 @@ async def test_death_at_any_write_loses_and_doubles_nothing(
         world = GatewayWorld(tmp_path)
         world.faults.crash_at(step, is_done=is_done)
         world.say("do it")
-        lives = await _live_through(world, lambda w=world: _is_answered(w))
+        lives = await _live_through(world, partial(_is_answered, world))
         assert world.lab.agent.prompts == ["do it"], f"write {step}"
         if lives == 1:
             assert step > 5, "nothing was ever killed"
@@ -81,7 +82,7 @@ async def test_death_while_a_held_message_is_decided(tmp_path: Path) -> None:
             while await world.run_until_killed(is_asked):
                 killed += 1
             world.press("Take it as an order")
-            while await world.run_until_killed(lambda w=world: _is_answered(w)):
+            while await world.run_until_killed(partial(_is_answered, world)):
                 killed += 1
             hermes.stop()
             hermes.stop()
