@@ -22,8 +22,7 @@ from galaxy_core.domain.state import OrderState
 
 if TYPE_CHECKING:
     from galaxy_apps.wiring import Place
-    from galaxy_core.domain.operations import OrderView
-    from galaxy_core.services.desk import Cancellation
+    from galaxy_core.domain.operations import Cancellation, OrderView
 
 STATE_STYLES = {
     "pending": output.YELLOW,
@@ -169,7 +168,7 @@ def cancel(
     """Have the order end as cancelled: at once if it only waits, else as soon as Hermes hears."""
     from galaxy_apps.logging import configure_logging
     from galaxy_apps.wiring import build_desk
-    from galaxy_core.services.desk import Cancellation
+    from galaxy_core.domain.operations import Cancellation
     from galaxy_core.services.waiting import wait_for_end
 
     place = open_place(config, machine)

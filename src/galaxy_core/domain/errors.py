@@ -46,6 +46,10 @@ class OrderNotFound(PermanentError, LookupError):
     """No order with this id waits, runs or has ended."""
 
 
+class MachineNotFound(PermanentError, LookupError):
+    """No machine that is served here is called so."""
+
+
 class OrderNotRetryable(PermanentError, ValueError):
     """The order has not ended, or has succeeded, so there is nothing to retry."""
 

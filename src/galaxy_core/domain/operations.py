@@ -5,6 +5,7 @@ Looking at orders needs none of a run's thirty events, so their module is not lo
 
 from __future__ import annotations
 
+import enum
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -49,6 +50,16 @@ class CancelRequested:
     at: datetime
     by: str = ""
     reason: str = ""
+
+
+class Cancellation(enum.StrEnum):
+    """What became of a wish to cancel."""
+
+    ENDED = "ended"
+    """The order only waited; it is over and answered."""
+    REQUESTED = "requested"
+    """Somebody holds it, or an agent may work on it: Hermes will end it."""
+    ALREADY_ENDED = "already_ended"
 
 
 @frozen(kw_only=True)

@@ -7,15 +7,13 @@ left to Hermes, who can stop the agent.
 
 from __future__ import annotations
 
-import enum
-
 from attrs import define, field
 
 from galaxy_core.domain.audit import AuditSeverity, AuditType
 from galaxy_core.domain.delivery import Delivery
 from galaxy_core.domain.errors import LeaseLost, OrderNotFound
 from galaxy_core.domain.ids import OrderId
-from galaxy_core.domain.operations import CancelRequested
+from galaxy_core.domain.operations import Cancellation, CancelRequested
 from galaxy_core.domain.order import Order
 from galaxy_core.domain.response import Outcome
 from galaxy_core.ports.audit_sink import AuditSink
@@ -29,16 +27,6 @@ from galaxy_core.ports.run_journal import RunJournal
 from galaxy_core.services.hermes import answers
 from galaxy_core.services.settlement import SettlementDesk
 from galaxy_core.services.trail import Trail
-
-
-class Cancellation(enum.StrEnum):
-    """What became of a wish to cancel."""
-
-    ENDED = "ended"
-    """The order only waited; it is over and answered."""
-    REQUESTED = "requested"
-    """Somebody holds it, or an agent may work on it: Hermes will end it."""
-    ALREADY_ENDED = "already_ended"
 
 
 @define(kw_only=True)

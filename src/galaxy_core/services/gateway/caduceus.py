@@ -24,12 +24,12 @@ from galaxy_core.domain.errors import (
 from galaxy_core.domain.incident import Incident
 from galaxy_core.domain.letter import Letter, Receipt
 from galaxy_core.domain.message import ButtonPressed, Inbound, InboundMessage, Origin
+from galaxy_core.domain.operations import Cancellation
 from galaxy_core.domain.people import Deed, Person, Role, may
 from galaxy_core.domain.policy import RetryPolicy
 from galaxy_core.domain.status import PressAnswered
 from galaxy_core.ports.channel import Channel
 from galaxy_core.services.courier import Courier, CourierConfig, CourierPorts
-from galaxy_core.services.desk import Cancellation
 from galaxy_core.services.gateway.asks import AskDesk
 from galaxy_core.services.gateway.choices import Choices
 from galaxy_core.services.gateway.commands import (

@@ -5,9 +5,10 @@ import pytest
 from galaxy_core.domain.delivery import TicketKind
 from galaxy_core.domain.errors import OrderNotFound, OrderNotRetryable
 from galaxy_core.domain.ids import OrderId
+from galaxy_core.domain.operations import Cancellation
 from galaxy_core.domain.response import Outcome
 from galaxy_core.domain.state import OrderState
-from galaxy_core.services.desk import Cancellation, OrderDesk
+from galaxy_core.services.desk import OrderDesk
 from galaxy_core.testing.factories import make_ending, make_order, make_ticket
 from galaxy_core.testing.faults import Crash
 from galaxy_core.testing.memory import Hang, MemoryOrderQueue, Script

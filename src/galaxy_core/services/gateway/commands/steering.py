@@ -10,12 +10,11 @@ from galaxy_core.domain.ask import Ask, Choice, short_id
 from galaxy_core.domain.errors import OrderNotFound, OrderNotRetryable
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.message import Inbound
-from galaxy_core.domain.operations import OrderView
+from galaxy_core.domain.operations import Cancellation, OrderView
 from galaxy_core.domain.order import Order
 from galaxy_core.domain.people import Deed, may
 from galaxy_core.domain.session import Session
 from galaxy_core.domain.state import OrderState
-from galaxy_core.services.desk import Cancellation
 from galaxy_core.services.gateway.asks import Handler
 from galaxy_core.services.gateway.choices import Choices
 from galaxy_core.services.gateway.commands.call import Call
