@@ -1,73 +1,26 @@
 """The way in of the Telegram channel, on the local Bot API server."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import anyio
 import pytest
+from attrs import evolve
 
-from galaxy_adapters.channel_telegram import TelegramConfig
 from galaxy_adapters.channel_telegram._api import BotApi
 from galaxy_adapters.channel_telegram._errors import CallFailed, Trouble
 from galaxy_adapters.channel_telegram._files import Fetcher
 from galaxy_adapters.channel_telegram._receiving import Receiving
-from galaxy_adapters.clock_system import SystemClock
 from galaxy_core.domain.errors import PermanentError, TransientError
-from galaxy_core.domain.incident import Incident
 from galaxy_core.domain.message import (
     ButtonPressed,
     FileKind,
-    Inbound,
-    InboundMessage,
     Origin,
     RemoteFile,
 )
 from galaxy_core.testing.bot_api import BotApiServer, Fault
-from galaxy_core.testing.memory.incident_sink import MemoryIncidentSink
-from galaxy_core.testing.memory.note_store import MemoryNoteStore, NoteBox
-
-SOON = 8.0
-QUIET = 0.4
-
-
-class Incidents(MemoryIncidentSink):
-    """Can be waited for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reported = anyio.Event()
-
-    def report(self, incident: Incident) -> None:
-        """Keep it, and wake whoever waits."""
-        super().report(incident)
-        self.reported.set()
-
-
-class Gateway:
-    """What stands in for the gateway, one process of it after another."""
-
-    def __init__(self, server: BotApiServer) -> None:
-        self.server = server
-        self.box = NoteBox()
-        self.incidents = Incidents()
-        self.config = TelegramConfig(
-            token=server.token,
-            base_url=server.base_url,
-            base_file_url=server.base_file_url,
-            poll_timeout=timedelta(seconds=5),
-            patience=timedelta(seconds=2),
-        )
-
-    @asynccontextmanager
-    async def process(self) -> AsyncIterator[Receiving]:
-        """One life of it; what is left lies in the box."""
-        clock = SystemClock()
-        notes = MemoryNoteStore(clock, self.box)
-        receiving = Receiving(self.config, "telegram", notes, clock, self.incidents)
-        async with BotApi(self.config) as api, receiving.running(api):
-            yield receiving
+from tests.integration.telegram_gateway import SOON, Gateway, get, message, nothing
 
 
 @pytest.fixture
@@ -81,27 +34,6 @@ async def server() -> AsyncIterator[BotApiServer]:
 def gateway(server: BotApiServer) -> Gateway:
     """What asks that server."""
     return Gateway(server)
-
-
-async def get(receiving: Receiving) -> Inbound:
-    """What comes next."""
-    with anyio.fail_after(SOON):
-        return await receiving.receive()
-
-
-async def message(receiving: Receiving) -> InboundMessage:
-    """The same, a message."""
-    inbound = await get(receiving)
-    assert isinstance(inbound, InboundMessage)
-    return inbound
-
-
-async def nothing(receiving: Receiving) -> bool:
-    """Whether nothing comes for a while."""
-    with anyio.move_on_after(QUIET):
-        await receiving.receive()
-        return False
-    return True
 
 
 async def test_message(gateway: Gateway, server: BotApiServer) -> None:
@@ -402,6 +334,18 @@ async def test_too_large(gateway: Gateway, server: BotApiServer, tmp_path: Path)
             await Fetcher(api, is_local=False).fetch(file, tmp_path / "film.mp4")
     assert not server.calls("getFile")
     assert not list(tmp_path.iterdir())
+
+
+async def test_larger_than_told(gateway: Gateway, server: BotApiServer, tmp_path: Path) -> None:
+    """The limit of the settings holds also where Telegram did not tell the size before."""
+    ann = server.person("Ann")
+    async with gateway.process() as receiving, BotApi(gateway.config) as api:
+        ann.sends_document("report.pdf", bytes(1001))
+        file = evolve(await sent_file(receiving), size=None)
+        with pytest.raises(PermanentError, match="is too large"):
+            await Fetcher(api, is_local=False, limit=1000).fetch(file, tmp_path / "report.pdf")
+        assert not list(tmp_path.iterdir())
+        await Fetcher(api, is_local=False, limit=1001).fetch(file, tmp_path / "report.pdf")
 
 
 async def test_unknown_file(gateway: Gateway, server: BotApiServer, tmp_path: Path) -> None:

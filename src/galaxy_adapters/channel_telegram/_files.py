@@ -11,6 +11,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -34,6 +35,7 @@ from galaxy_core.domain.message import RemoteFile
 
 CLOUD_LIMIT = 20 << 20
 """Bytes that Telegram's own Bot API gives out (tdlib/telegram-bot-api, Client.h)."""
+_MEGABYTE = 1 << 20
 
 
 class Connection(Protocol):
@@ -53,6 +55,8 @@ class Fetcher:
 
     _api: Connection
     _is_local: bool
+    _limit: int = CLOUD_LIMIT
+    """Bytes of the largest file that is taken."""
     _busy: WeakValueDictionary[Path, anyio.Lock] = field(factory=WeakValueDictionary, init=False)
 
     async def fetch(self, file: RemoteFile, target: Path) -> None:
@@ -61,15 +65,19 @@ class Fetcher:
         async with lock:
             if await to_thread.run_sync(target.exists):
                 return
-            if not self._is_local and file.size is not None and file.size > CLOUD_LIMIT:
-                raise _too_large(file)
+            if file.size is not None and file.size > self._limit:
+                raise self._too_large(file)
             path = await self._locate(file)
             scratch = target.with_name(_scratch_name(target.name))
             await to_thread.run_sync(make_durable_folder, target.parent)
-            if path.startswith("/"):
-                await self._copy(path, scratch)
-            else:
-                await self._download(path, scratch)
+            try:
+                if path.startswith("/"):
+                    await self._copy(file, path, scratch)
+                else:
+                    await self._download(file, path, scratch)
+            except PermanentError:  # nobody tries again
+                await to_thread.run_sync(partial(scratch.unlink, missing_ok=True))
+                raise
             await to_thread.run_sync(_publish, scratch, target)
 
     async def _locate(self, file: RemoteFile) -> str:
@@ -78,7 +86,7 @@ class Fetcher:
         except CallRefused as error:
             words = error.description.lower()
             if "too big" in words:
-                raise _too_large(file) from None
+                raise self._too_large(file) from None
             if "temporarily" in words:
                 raise TransientError(
                     "Telegram cannot give the file now", retry_after=timedelta(seconds=10)
@@ -91,7 +99,7 @@ class Fetcher:
             raise TransientError("Telegram did not say where the file is")
         return path
 
-    async def _copy(self, source: str, scratch: Path) -> None:
+    async def _copy(self, file: RemoteFile, source: str, scratch: Path) -> None:
         """Take the file from the disk of a Bot API server of one's own."""
         if not self._is_local:
             raise PermanentError(
@@ -99,6 +107,9 @@ class Fetcher:
                 " disk can be read from here."
             )
         try:
+            size = (await anyio.Path(source).stat()).st_size
+            if size > self._limit:  # it was not told before
+                raise self._too_large(file)
             await to_thread.run_sync(_copy_file, source, scratch)
         except (FileNotFoundError, PermissionError):
             raise PermanentError(
@@ -106,16 +117,28 @@ class Fetcher:
                 " both see the same folder under the same path."
             ) from None
 
-    async def _download(self, path: str, scratch: Path) -> None:
+    async def _download(self, file: RemoteFile, path: str, scratch: Path) -> None:
         async with self._api.download(path) as pieces:
             with storage_errors("write", scratch):
                 sink = await to_thread.run_sync(_open, scratch)
                 try:
+                    size = 0
                     async for piece in pieces:
+                        size += len(piece)
+                        if size > self._limit:  # it was not told before, or wrongly
+                            raise self._too_large(file)
                         await to_thread.run_sync(sink.write, piece)
                     await to_thread.run_sync(_flush, sink)
                 finally:
                     sink.close()
+
+    def _too_large(self, file: RemoteFile) -> PermanentError:
+        size = "" if file.size is None else f" ({file.size / _MEGABYTE:.0f} MB)"
+        limit = min(self._limit, CLOUD_LIMIT) if not self._is_local else self._limit
+        return PermanentError(
+            f"{_called(file)[0].upper()}{_called(file)[1:]}{size} is too large: files of up to"
+            f" {limit // _MEGABYTE} MB can be taken. Send a smaller one, or a link to it."
+        )
 
 
 def _scratch_name(name: str) -> str:
@@ -151,11 +174,3 @@ def _publish(scratch: Path, target: Path) -> None:
 
 def _called(file: RemoteFile) -> str:
     return f"“{file.name}”" if file.name else f"the {file.kind}"
-
-
-def _too_large(file: RemoteFile) -> PermanentError:
-    size = "" if file.size is None else f" ({file.size / (1 << 20):.0f} MB)"
-    return PermanentError(
-        f"{_called(file)[0].upper()}{_called(file)[1:]}{size} is too large: Telegram gives bots"
-        " files of up to 20 MB. Send a smaller one, or a link to it."
-    )

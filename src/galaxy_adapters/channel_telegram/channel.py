@@ -39,7 +39,7 @@ class TelegramChannel(Channel):
 
         async with AsyncExitStack() as stack:
             api = await stack.enter_async_context(BotApi(self._config))
-            self._fetcher = Fetcher(api, self._config.is_local)
+            self._fetcher = Fetcher(api, self._config.is_local, self._config.max_file_bytes)
             await stack.enter_async_context(self._receiving.running(api))
             self._open = stack.pop_all()
         return self

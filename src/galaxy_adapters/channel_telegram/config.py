@@ -7,6 +7,8 @@ from datetime import timedelta
 
 from attrs import field, frozen
 
+from galaxy_core.domain.status import Rates
+
 CLOUD_URL = "https://api.telegram.org/bot"
 CLOUD_FILE_URL = "https://api.telegram.org/file/bot"
 
@@ -34,6 +36,9 @@ class WebhookConfig:
     port: int = 8443
     max_connections: int = 8
     """How many calls Telegram makes at a time."""
+    is_removed_at_stop: bool = False
+    """Whether Telegram is told to stop calling when the channel is closed.  It keeps messages for
+    24 hours either way."""
 
     @secret.validator
     def _check_secret(self, _attribute: object, value: str) -> None:
@@ -53,6 +58,10 @@ class TelegramConfig:
     is_local: bool = False
     """Whether the server is a Bot API server of one's own in `--local` mode: it gives paths of
     files on its disk, and knows no limit for fetching them."""
+    max_file_bytes: int = 20 << 20
+    """Largest file that is taken from people; only a server of one's own gives out more."""
+    rates: Rates = field(factory=Rates)
+    """How often it is written to; the default is no limit."""
     webhook: WebhookConfig | None = None
     """None: we ask Telegram (long polling)."""
     poll_timeout: timedelta = timedelta(seconds=30)
