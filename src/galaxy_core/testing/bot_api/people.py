@@ -300,6 +300,7 @@ class Group(Room):
             kind="supergroup",
             title=self.chat.title,
             members=dict(self.chat.members),
+            last_message_id=1,
         )
         self._world.state.chats[new.id] = new
         self._enters(ANONYMOUS_ADMIN, {"migrate_to_chat_id": new.id})

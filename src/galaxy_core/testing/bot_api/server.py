@@ -51,7 +51,7 @@ class BotApiServer:
         self._world = World(self.state, now, self._push)
         self._news = asyncio.Event()
         self._posting = asyncio.Event()
-        self._webhooks = Webhooks(self.state, self.updates, self._posting)
+        self._webhooks = Webhooks(self.state, self.updates, self._posting, self._changed)
         self._desk = Desk(self._world, self.updates, self._webhooks, self._changed, monotonic, seed)
         self.limit(limits)
         self._connections: set[asyncio.Task[object]] = set()
@@ -166,6 +166,7 @@ class BotApiServer:
             kind=kind,
             title=title,
             is_forum=is_forum,
+            last_message_id=0 if kind == "group" else 1,  # number 1 says that it was made
             members={self._world.bot_id: bot_status},
         )
         for place, person in enumerate(members):

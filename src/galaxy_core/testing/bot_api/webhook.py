@@ -9,7 +9,7 @@ import asyncio
 import json
 import re
 import urllib.parse
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from galaxy_core.testing.bot_api.arguments import Arguments
 from galaxy_core.testing.bot_api.errors import bad_request
@@ -27,13 +27,13 @@ class Webhooks:
         self,
         state: State,
         updates: Updates,
-        changed: asyncio.Event,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        news: asyncio.Event,
+        changed: Callable[[], None],
     ) -> None:
         self._state = state
         self._updates = updates
+        self._news = news
         self._changed = changed
-        self._sleep = sleep
 
     def set(self, a: Arguments) -> tuple[bool, str]:
         """Post updates to an address from now on."""
@@ -55,7 +55,7 @@ class Webhooks:
             self._updates.forget_all()
         self._updates.conflict("terminated by setWebhook request")
         self._state.webhook = Webhook(url, secret, a.integer("max_connections", 40))
-        self._changed.set()
+        self._news.set()
         return True, "Webhook was set"
 
     def delete(self, a: Arguments) -> tuple[bool, str]:
@@ -89,8 +89,8 @@ class Webhooks:
         while True:
             webhook = self._state.webhook
             if not (webhook.url and self._state.updates):
-                self._changed.clear()
-                await self._changed.wait()
+                self._news.clear()
+                await self._news.wait()
                 continue
             update = self._state.updates[0]
             error = await _post(webhook, update)
@@ -98,9 +98,11 @@ class Webhooks:
                 failures = 0
                 if self._state.updates[:1] == [update]:
                     self._updates.forget_first()
+                self._changed()
                 continue
             webhook.last_error, webhook.last_error_at = error, now()
-            await self._sleep(pause_after(failures))
+            self._changed()
+            await asyncio.sleep(pause_after(failures))
             failures += 1
 
 

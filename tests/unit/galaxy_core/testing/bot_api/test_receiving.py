@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 
 from galaxy_core.testing.bot_api import BotApiServer, Person
@@ -70,13 +72,11 @@ async def test_a_long_poll_ends_with_the_first_update(call: Caller, ann: Person)
     assert update["message"]["text"] == "there"
 
 
-async def test_a_poll_waits_no_longer_than_the_longest(impatient: BotApiServer) -> None:
+async def test_a_poll_waits_no_longer_than_the_longest(
+    impatient: BotApiServer, client: httpx.AsyncClient
+) -> None:
     """Whatever `timeout` says, the server answers with nothing after its own longest wait."""
-    import httpx  # noqa: PLC0415 - the only use
-
-    async with httpx.AsyncClient() as client:
-        call = Caller(impatient, client)
-        assert await call.result("getUpdates", timeout=1000) == []
+    assert await Caller(impatient, client).result("getUpdates", timeout=1000) == []
 
 
 async def test_the_older_poll_meets_a_conflict(call: Caller, ann: Person) -> None:
@@ -100,19 +100,16 @@ async def test_the_older_poll_meets_a_conflict(call: Caller, ann: Person) -> Non
     ]
 
 
-async def test_an_answer_to_nobody_confirms_nothing(server: BotApiServer, ann: Person) -> None:
-    """A poller that died while it waited has lost nothing."""
-    import httpx  # noqa: PLC0415 - the only use
-
-    async with httpx.AsyncClient() as client:
-        call = Caller(server, client)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(call, "getUpdates")
-            with anyio.move_on_after(0.05):
-                await client.post(call.url("getUpdates"), json={"timeout": 50})
-        ann.writes("still here")
-        [update] = await call.result("getUpdates")
+async def test_an_answer_to_nobody_confirms_nothing(call: Caller, ann: Person) -> None:
+    """A poller that died while it waited has lost nothing, and met no conflict."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(call, "getUpdates", timeout=50))
+        await call.server.until(lambda: call.server.updates.is_waiting)
+        tasks.cancel_scope.cancel()
+    ann.writes("still here")
+    [update] = await call.result("getUpdates")
     assert update["message"]["text"] == "still here"
+    assert [one.status for one in call.server.calls("getUpdates")] == [0, 200]
 
 
 async def test_only_wanted_kinds_arrive(call: Caller, ann: Person) -> None:
