@@ -146,7 +146,9 @@ def test_every_dependency_has_an_owner() -> None:
     }
     project = _pyproject()["project"]
     extras = project["optional-dependencies"]
-    declared = _distributions(project["dependencies"] + extras["telegram"] + extras["testing"])
+    declared = _distributions(
+        project["dependencies"] + extras["telegram"] + extras["testing"] + extras["webhook"]
+    )
     assert owned | UNOWNED == {OTHER_MODULES.get(name, name) for name in declared}
 
 

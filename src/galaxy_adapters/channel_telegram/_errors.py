@@ -25,6 +25,12 @@ class Trouble(enum.StrEnum):
     """The token, or the address, is wrong: 401 and 404 look alike."""
     STORAGE = "storage"
     """Our own store refuses."""
+    PORT = "port"
+    """The webhook cannot listen."""
+    SETTING = "setting"
+    """Telegram refuses the webhook."""
+    UNREACHED = "unreached"
+    """Telegram cannot call the webhook."""
     BUG = "bug"
     """None of the above; the log has the traceback."""
 

@@ -45,10 +45,16 @@ _ADVICE: Mapping[Trouble, str] = {
     " the gateway.",
     Trouble.STORAGE: "Messages from Telegram cannot be stored, so none is taken: free space on the"
     f" disk, or see what is wrong with it. {_KEPT}",
+    Trouble.PORT: "The port on which Telegram should call us is taken, or not ours to use: choose"
+    f" another one in `telegram.webhook`, and in the proxy before it. {_KEPT}",
+    Trouble.SETTING: "Telegram refuses the webhook of the settings: its `url` must be an https"
+    f" address that Telegram can reach, on port 443, 80, 88 or 8443. {_KEPT}",
+    Trouble.UNREACHED: "Telegram cannot deliver messages to the webhook's `url`: see whether the"
+    f" proxy before it works, and whether its certificate is valid. {_KEPT}",
     Trouble.BUG: "Messages from Telegram cannot be taken in, because of a defect in this program."
     f" Its log has the details; please report them. {_KEPT}",
 }
-_LOUD = {Trouble.CONFLICT, Trouble.WEBHOOK, Trouble.TOKEN, Trouble.STORAGE, Trouble.BUG}
+_LOUD = set(Trouble) - {Trouble.NETWORK, Trouble.ANSWER, Trouble.FLOOD}
 """What does not pass by itself."""
 
 
@@ -80,14 +86,17 @@ class Health:
             is_for_people=is_loud,
         )
 
-    def fine(self) -> None:
-        """A call succeeded."""
+    def fine(self, *troubles: Trouble) -> None:
+        """A call succeeded, so that there is none of these (by default: no trouble at all)."""
         now = self._clock.monotonic()
         over = [
             trouble
             for trouble in self._since
-            if trouble not in {Trouble.CONFLICT, Trouble.WEBHOOK}
-            or now - self._last_seen[trouble] >= _SETTLES.total_seconds()
+            if (not troubles or trouble in troubles)
+            and (
+                trouble not in {Trouble.CONFLICT, Trouble.WEBHOOK}
+                or now - self._last_seen[trouble] >= _SETTLES.total_seconds()
+            )
         ]
         for trouble in over:
             if trouble in self._reported:

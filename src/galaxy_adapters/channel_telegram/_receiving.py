@@ -80,6 +80,12 @@ class Receiving:
                 await self._clock.sleep(_PAUSE)
             else:
                 break
+        webhook = self._config.webhook
+        if webhook is not None:
+            # Here: uvicorn is an extra that only this needs.
+            from galaxy_adapters.channel_telegram._webhook import Webhook  # noqa: PLC0415
+
+            await Webhook(webhook, api.call, self._inbox, self._clock, self._health).run()
         await Poller(
             api.call, self._inbox, self._clock, self._health, self._config.poll_timeout
         ).run()
