@@ -173,6 +173,7 @@ class Lane:
 
     async def _go(self) -> None:
         """Do the most urgent thing, which need not be what was waited for."""
+        self._drop_old_hints()
         rank = self.rank()
         if rank is Rank.NOTHING or self._wait(rank):
             return

@@ -156,7 +156,7 @@ class LetterDesk:
         mailing = parcel.mailing
         async with mailing.lock:
             mailing.letter = await mailing.mailbox.outbox.record(mailing.letter, receipt)
-            mailing.names.add(mailing.letter.name)
+            mailing.remember_name()
         parcel.receipt = None
         parcel.attempts = 0
         return receipt.is_last
@@ -178,7 +178,7 @@ class LetterDesk:
             try:
                 with self._steps.uncut():
                     await self._finish(mailing)
-                return
+                    return  # in here: not after it was cut
             except TransientError as error:
                 log.error("letter.finish_failed", letter=mailing.letter.name, error=str(error))
             except Exception:

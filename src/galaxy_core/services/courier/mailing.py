@@ -29,10 +29,12 @@ class Mailing:
     mailbox: Mailbox
     letter: Letter
     """With the receipts written so far."""
+    _in_hand: set[str]
+    """Names of all letters of the mailbox that are in hand."""
     name: str = field(init=False)
     """What the outbox called it when it was read."""
     names: set[str] = field(init=False)
-    """What else it was called while it was in hand: the outbox may have to rename it."""
+    """All that it was called while it was in hand: the outbox may have to rename it."""
     waiting: set[Chat] = field(factory=set, init=False)
     """Chats that neither have it nor were given up."""
     lost: dict[Chat, Verdict] = field(factory=dict, init=False)
@@ -47,7 +49,17 @@ class Mailing:
 
     def __attrs_post_init__(self) -> None:
         self.name = self.letter.name
-        self.names = {self.name}
+        self.names = set()
+        self.remember_name()
+
+    def remember_name(self) -> None:
+        """Keep the letter in hand under the name that the outbox gave it."""
+        self.names.add(self.letter.name)
+        self._in_hand.add(self.letter.name)
+
+    def let_go(self) -> None:
+        """It has left the outbox: other letters may have its names."""
+        self._in_hand -= self.names
 
     @property
     def is_for_all(self) -> bool:

@@ -95,8 +95,7 @@ class Postbag:
         if not self._is_ours(letter):
             self._left_alone.add(letter.name)
             return
-        self._in_hand.add(letter.name)
-        mailing = Mailing(mailbox=self._mailbox, letter=letter)
+        mailing = Mailing(self._mailbox, letter, self._in_hand)
         mailing.is_found_delivered = mailing.is_delivered
         self._spread(mailing)
 
@@ -158,7 +157,6 @@ class Postbag:
     def through(self, parcel: Parcel) -> None:
         """Hear that a parcel needs no more."""
         mailing = parcel.mailing
-        self._in_hand |= mailing.names
         mailing.waiting.discard(parcel.chat)
         if mailing.waiting:
             return
@@ -170,7 +168,7 @@ class Postbag:
 
     def let_go(self, mailing: Mailing) -> None:
         """Hear that a letter has left the outbox."""
-        self._in_hand -= mailing.names
+        mailing.let_go()
         if not self._in_hand:
             # One of them may have got a namesake while it was in hand and was skipped.
             self._look_again.set()

@@ -27,10 +27,11 @@ from galaxy_core.testing.memory import (
     ManualClock,
     MemoryAuditSink,
     MemoryChannel,
+    MemoryNoteStore,
     MemoryOutbox,
+    NoteBox,
     SentPart,
 )
-from galaxy_core.testing.memory.note_store import MemoryNoteStore, NoteBox
 
 LIMIT = 5_000
 """Rounds of the loop after which a test that waits for something gives up."""
@@ -142,6 +143,8 @@ class World:
                 work(courier)
                 for _ in range(20):
                     await self.elapse(60)
+                    if not (self.home.waiting or self.open_notes("sending")):
+                        break
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             crashes, others = group.split(Crash)

@@ -1,0 +1,328 @@
+"""Channels that fail, outcomes that nobody knows, chats that are gone."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+from attrs import evolve
+
+from galaxy_core.domain.errors import (
+    DeliveryUnknown,
+    PermanentError,
+    StorageUnavailable,
+    TransientError,
+)
+from galaxy_core.domain.letter import Letter, Receipt
+from galaxy_core.domain.message import Address
+from galaxy_core.services.courier.returns import ALERT
+from galaxy_core.testing.clock import settle
+from galaxy_core.testing.factories import make_letter
+from galaxy_core.testing.faults import Crash
+from galaxy_core.testing.memory import MemoryChannel
+from tests.unit.galaxy_core.services.courier.world import World, chat, letter, seconds
+
+pytestmark = pytest.mark.anyio
+
+
+def alerts(world: World) -> list[str]:
+    """Chats that were sent an alert."""
+    return [part.chat_id for part in world.service.sent if part.letter.name.startswith(ALERT)]
+
+
+# ---- passing failures
+
+
+async def test_passing_failure_is_tried_for_ever() -> None:
+    """However long a channel is down, the letter arrives, at most a ceiling after it is up."""
+    world = World()
+    world.faults.fail("channel.send", TransientError("down"), times=None)
+    await world.post(letter("a"), letter("b"))
+    async with world.running():
+        await world.elapse(3600 * 24)
+        tries = world.faults.writes.count("channel.send")
+        assert 24 * 12 <= tries <= 24 * 12 + 12, "twelve an hour, once it was clear"
+        world.faults.clear()
+        await world.elapse(301)
+    assert world.names() == ["a", "b"]
+    assert not any(part.is_repeat for part in world.service.sent)
+    assert list(world.home.undeliverable) == []
+
+
+async def test_chat_in_trouble_holds_nobody_up() -> None:
+    """One chat that fails, hangs or breaks the adapter is its own matter."""
+
+    class Troubled(MemoryChannel):
+        async def send(
+            self, letter: Letter, address: Address, *, part: int = 1, is_repeat: bool = False
+        ) -> Receipt:
+            if address.chat_id == "chat-hangs":
+                await anyio.sleep_forever()
+            if address.chat_id == "chat-fails":
+                raise TransientError("no")
+            if address.chat_id == "chat-breaks":
+                raise ZeroDivisionError
+            return await super().send(letter, address, part=part, is_repeat=is_repeat)
+
+    world = World(people=[chat("hangs"), chat("fails"), chat("breaks"), chat(1)])
+    await world.post(make_letter(name="all"), *(letter(f"a{n}") for n in range(3)))
+    async with world.running(Troubled(world.clock, world.service)):
+        await world.elapse(1000)
+        assert world.names()[:4] == ["all", "a0", "a1", "a2"]
+        assert alerts(world) == ["chat-owner"], "about the chat that breaks the adapter"
+        assert list(world.home.waiting) == ["all"], "those who are left are not forgotten"
+
+
+# ---- unknown outcomes
+
+
+@pytest.mark.parametrize("is_done", [False, True], ids=["lost", "arrived"])
+async def test_unknown_outcome_is_repeated_once(*, is_done: bool) -> None:
+    """When the answer is lost the part is sent again, marked, and the letter goes on."""
+    world = World(part_characters=3)
+    world.faults.fail("channel.send", DeliveryUnknown("cut"), is_done=is_done)
+    await world.post(letter("a", message="abcdef"))
+    async with world.running():
+        await world.elapse(0)
+        assert len(world.service.sent) == int(is_done), "not at once"
+        await world.elapse(5)
+    marks = [(part.receipt.part, part.is_repeat) for part in world.service.sent]
+    assert marks == [*([(1, False)] if is_done else []), (1, True), (2, False)]
+    (unknown,) = world.lines("delivery_unknown")
+    assert unknown.data["letter"] == "a"
+    assert world.lines("letter_delivered")[0].data["is_repeat"] is True
+
+
+async def test_outcome_unknown_three_times_ends() -> None:
+    """The third sending comes after ten minutes and is the last: no loop, an alert instead."""
+    world = World()
+    world.faults.fail("channel.send", DeliveryUnknown("cut"), is_done=True, times=3)
+    await world.post(letter("a"), letter("b"))
+    async with world.running():
+        await world.elapse(590)
+        assert len(world.parts("a")) == 2
+        assert not world.parts("b"), "letters of a chat keep their order"
+        await world.elapse(20)
+    assert [part.is_repeat for part in world.parts("a")] == [False, True, True]
+    assert list(world.home.undeliverable) == ["a"]
+    assert "nobody can tell" in world.home.undeliverable["a"][1]
+    assert len(world.lines("delivery_unknown")) == 3
+    assert len(world.lines("letter_undeliverable")) == 1
+    assert alerts(world) == ["chat-owner"]
+    assert [part.is_repeat for part in world.parts("b")] == [False]
+
+
+async def test_pause_before_the_last_try_is_kept_over_a_restart() -> None:
+    """Starting again is no reason to send a third time at once."""
+    world = World()
+    world.faults.fail("channel.send", DeliveryUnknown("cut"), is_done=True, times=2)
+    await world.post(letter("a"))
+    async with world.running():
+        await world.elapse(60)
+    async with world.running():
+        await world.elapse(500)
+        assert len(world.parts("a")) == 2
+        await world.elapse(100)
+    assert len(world.parts("a")) == 3
+    assert list(world.home.sent) == ["a"]
+
+
+async def test_known_failure_is_no_repeat() -> None:
+    """A call that failed for certain takes its intent back: the next one is not marked."""
+    world = World()
+    world.faults.fail("channel.send", TransientError("down"))
+    await world.post(letter("a"))
+    async with world.running():
+        await world.elapse(0)
+        assert not world.open_notes("sending")
+    async with world.running():
+        await world.elapse(5)
+    assert [part.is_repeat for part in world.parts("a")] == [False]
+
+
+async def test_broken_adapter_ends_in_an_alert() -> None:
+    """An adapter that breaks on a letter is not asked for ever, and nothing dies of it."""
+    world = World()
+    world.faults.fail("channel.send", ZeroDivisionError(), times=3)
+    await world.post(letter("a"), letter("b"))
+    async with world.running():
+        await world.elapse(700)
+    assert list(world.home.undeliverable) == ["a"]
+    assert "b" in world.home.sent
+    assert alerts(world) == ["chat-owner"]
+
+
+# ---- letters that cannot be delivered
+
+
+async def test_unreachable_chat_is_reported_and_its_letters_are_kept() -> None:
+    """A blocked bot: the letter is kept, the owners hear of it once, the trail each time."""
+    world = World(owners=[chat("owner"), chat("second")])
+    world.service.blocked.add("chat-1")
+    await world.post(*(letter(f"a{n}", order_id="o") for n in range(3)), box=world.other)
+    async with world.running():
+        await world.elapse(10)
+    assert list(world.other.undeliverable) == ["a0", "a1", "a2"]
+    assert alerts(world) == ["chat-owner", "chat-second"]
+    assert "chat-1" in world.service.sent[0].text
+    lines = world.lines("letter_undeliverable", world.other_lines)
+    assert [(line.order_id, line.data["chat_id"]) for line in lines] == [("o", "chat-1")] * 3
+    assert not world.open_notes("sending")
+
+
+async def test_no_alerts_about_alerts() -> None:
+    """When owners cannot be reached either, that is on record, and that is all."""
+    world = World(owners=[chat("owner"), chat(1)])
+    world.service.blocked |= {"chat-1", "chat-owner"}
+    await world.post(letter("a"))
+    async with world.running():
+        await world.elapse(3600)
+    assert len(world.lines("letter_undeliverable")) == 2
+    assert not world.service.sent
+    assert len(world.home.undeliverable) == 2
+
+
+async def test_only_owner_unreachable() -> None:
+    """An alert does not go to the chat that it is about."""
+    world = World(owners=[chat(1)])
+    world.service.blocked.add("chat-1")
+    await world.post(letter("a"))
+    async with world.running():
+        await world.elapse(60)
+    assert list(world.home.undeliverable) == ["a"]
+    assert len(world.lines("letter_undeliverable")) == 1
+
+
+async def test_letter_to_several_reaches_the_others() -> None:
+    """Who can be reached gets a letter to everybody, and it counts as sent."""
+    world = World(people=[chat(1), chat(2), chat(3)])
+    world.service.blocked.add("chat-2")
+    await world.post(make_letter(name="all"))
+    async with world.running():
+        await world.elapse(10)
+    assert [p.chat_id for p in world.parts("all")] == ["chat-1", "chat-3"]
+    assert "all" in world.home.sent
+    assert alerts(world) == ["chat-owner"]
+
+
+async def test_letter_to_several_whom_nobody_reaches() -> None:
+    """A letter to everybody that nobody gets is set aside, not called sent."""
+    world = World(people=[chat(1), chat(2)])
+    world.service.blocked |= {"chat-1", "chat-2"}
+    await world.post(make_letter(name="all"))
+    async with world.running():
+        await world.elapse(10)
+    assert list(world.home.undeliverable) == ["all"]
+    assert "all" not in {line.data["letter"] for line in world.lines("letter_delivered")}
+
+
+async def test_refused_letter_is_set_aside() -> None:
+    """A letter that the channel can never send makes room for the next one."""
+    world = World()
+    world.faults.fail("channel.send", PermanentError("the picture is broken"))
+    await world.post(letter("a"), letter("b"))
+    async with world.running():
+        await world.elapse(10)
+    assert world.home.undeliverable["a"][1] == "the picture is broken"
+    assert "b" in world.home.sent
+    assert alerts(world) == ["chat-owner"]
+    assert "a" in world.parts(next(n for n in world.names() if n.startswith(ALERT)))[0].text
+
+
+async def test_giving_up_waits_for_the_disk() -> None:
+    """Without the record and the alert a letter is not set aside."""
+    for operation in ["audit.record", "outbox.post", "outbox.set_aside"]:
+        world = World()
+        world.service.blocked.add("chat-1")
+        world.faults.fail(operation, StorageUnavailable("disk full"), times=2)
+        await world.post(letter("a"))
+        async with world.running():
+            await world.elapse(30)
+        assert list(world.home.undeliverable) == ["a"], operation
+        assert alerts(world) == ["chat-owner"], operation
+
+
+async def test_killed_while_giving_up() -> None:
+    """Killed at any write on the way: set aside in the end, one alert, on record."""
+
+    async def begin() -> World:
+        world = World()
+        world.service.blocked.add("chat-1")
+        await world.post(letter("a"))
+        return world
+
+    world = await begin()
+    await world.run_until_killed()
+    for step in range(1, len(world.faults.writes) + 1):
+        for is_done in (False, True):
+            world = await begin()
+            world.faults.crash_at(step, is_done=is_done)
+            while await world.run_until_killed():
+                pass
+            assert list(world.home.undeliverable) == ["a"]
+            assert world.lines("letter_undeliverable")
+            assert 1 <= len(alerts(world)) <= 2, "twice where the kill cut its sending"
+            assert len({part.letter.name for part in world.service.sent}) == 1
+
+
+# ---- stopping
+
+
+async def test_sending_that_was_begun_is_ended() -> None:
+    """A courier that is stopped lets the call end and writes the receipt: nothing is repeated."""
+
+    class Slow(MemoryChannel):
+        async def send(
+            self, letter: Letter, address: Address, *, part: int = 1, is_repeat: bool = False
+        ) -> Receipt:
+            await settle(20)
+            receipt = await super().send(letter, address, part=part, is_repeat=is_repeat)
+            await settle(20)
+            return receipt
+
+    world = World()
+    world.config = evolve(world.config, stop_deadline=seconds(10))
+    await world.post(letter("a"), letter("b"))
+    courier = world.courier(Slow(world.clock, world.service))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(courier.run)
+        await world.until(lambda: "notes.put" in world.faults.writes)
+        tasks.cancel_scope.cancel()
+    assert world.names() == ["a"]
+    assert list(world.home.sent) == ["a"]
+    assert list(world.home.waiting) == ["b"]
+    assert not world.open_notes("sending")
+
+
+async def test_sending_that_hangs_is_cut() -> None:
+    """A call that does not end holds the stop up for no longer than the deadline."""
+
+    class Hanging(MemoryChannel):
+        async def send(
+            self, letter: Letter, address: Address, *, part: int = 1, is_repeat: bool = False
+        ) -> Receipt:
+            await anyio.sleep_forever()
+            raise AssertionError("unreachable")
+
+    world = World()
+    await world.post(letter("a"))
+    with anyio.fail_after(5):
+        async with world.running(Hanging(world.clock, world.service)):
+            await world.until(lambda: "notes.put" in world.faults.writes)
+    assert world.open_notes("sending"), "what was cut is known to be unknown"
+
+
+async def test_notes_do_not_pile_up() -> None:
+    """What is over is forgotten, keys included."""
+    world = World()
+    await world.post(*(letter(f"a{n}") for n in range(20)))
+    async with world.running():
+        await world.elapse(world.config.prune_every.total_seconds() + 1)
+    assert not world.notes.kinds.get("sending")
+
+
+async def test_crash_is_not_stopped() -> None:
+    """What is no error of a channel ends the courier: a supervisor starts it again."""
+    world = World()
+    world.faults.fail("channel.send", Crash())
+    await world.post(letter("a"))
+    assert await world.run_until_killed()
