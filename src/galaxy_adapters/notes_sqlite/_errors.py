@@ -78,6 +78,11 @@ def leaves_connection(error: BaseException | None) -> bool:
     return is_harmless(error) or _plain(error) == sqlite3.SQLITE_IOERR
 
 
+def is_full(error: BaseException | None) -> bool:
+    """Whether there was no room."""
+    return _plain(error) == sqlite3.SQLITE_FULL
+
+
 def is_damage(error: BaseException | None) -> bool:
     """Whether SQLite takes the file for broken."""
     return _plain(error) in _DAMAGED

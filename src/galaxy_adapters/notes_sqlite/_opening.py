@@ -3,8 +3,11 @@
 Whoever does this holds the lock file `<name>.lock`, so that of several processes one makes the
 database and one sets it aside.  A process that dies while it makes one leaves an empty file,
 which is a valid empty database.  One that dies while it sets one aside has written the reason
-first and moves the database before its `-wal` and `-shm`; those two without a database are moved
+first and moves the database before its `-wal` and `-shm`; these without a database are moved
 on by the next process, since a new database must never meet an old one's.
+
+A process that was killed between writing a transaction and syncing it leaves one that counts but
+that a power cut would undo; so the log is synced before anybody is told what is known.
 
 SQLite forgets its locks when this process opens and closes the database file by itself, so that
 is done only to create it.
@@ -33,7 +36,7 @@ from galaxy_adapters._files import (
     rename_exclusively,
     sync_directory,
 )
-from galaxy_adapters.notes_sqlite._errors import is_damage
+from galaxy_adapters.notes_sqlite._errors import is_damage, is_full
 from galaxy_adapters.notes_sqlite._rows import SCHEMA, SCHEMA_VERSION
 from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.incident import Incident, IncidentSeverity
@@ -44,7 +47,8 @@ Identity: TypeAlias = tuple[int, int]
 
 RETOLD_FOR = timedelta(days=1)
 """Incidents of this age are reported at each start: the last process may have died first."""
-_COMPANIONS = ("-wal", "-shm")
+_COMPANIONS = ("-wal", "-shm", "-journal")
+"""The last one exists only while a new database is turned to a write-ahead log."""
 _REASON = ".reason"
 _MODE = 0o600
 _WAL_LIMIT_BYTES = 16 << 20
@@ -90,6 +94,14 @@ def _set_up(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA fullfsync = ON")
     connection.execute("PRAGMA checkpoint_fullfsync = ON")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
+
+
+def _create_table(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in SCHEMA:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute("COMMIT")
 
 
 @frozen
@@ -174,10 +186,13 @@ class Opening:
             found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
             if found != "ok":
                 return f"It is damaged: {found.splitlines()[-1]}."
+            if version == 0 and connection.execute("SELECT * FROM sqlite_master").fetchall():
+                raise self._foreign()
+            if version:
+                connection.execute("SELECT number, kind, key, value, closed_at FROM notes LIMIT 0")
             self._use_log(connection)
-            if version == 0:
-                self._create_table(connection)
-            connection.execute("SELECT number, kind, key, value, closed_at FROM notes LIMIT 0")
+            if not version:
+                _create_table(connection)
         except sqlite3.DatabaseError as error:
             if is_damage(error):
                 return f"SQLite cannot read it: {error}."
@@ -187,21 +202,20 @@ class Opening:
         return None
 
     def _use_log(self, connection: sqlite3.Connection) -> None:
-        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        """Have a write-ahead log, with nothing in it that is not synced."""
+        ((mode,),) = connection.execute("PRAGMA journal_mode = WAL").fetchall()
         if mode != "wal":
             raise StorageUnavailable(
                 f"Cannot open {self.path}: its file system does not let SQLite keep a write-ahead"
                 " log (shared memory is missing). Use a folder on a local disk."
             )
-
-    def _create_table(self, connection: sqlite3.Connection) -> None:
-        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            raise self._foreign()
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in SCHEMA:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        connection.execute("COMMIT")
+        # The change of the journal leaves a lock (SQLite 3.40) which the next read takes away.
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        try:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.OperationalError as error:
+            if not is_full(error):  # the log is synced first, and may stay as it is
+                raise
 
     def _foreign(self) -> StorageUnavailable:
         return StorageUnavailable(

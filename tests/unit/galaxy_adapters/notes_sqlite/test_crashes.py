@@ -80,6 +80,18 @@ async def test_killed_at_a_system_call(place: Place, call: str, file: str, when:
     assert len(calls) <= 12
 
 
+def test_what_nobody_synced_is_synced_before_it_is_known(place: Place) -> None:
+    """Of a process that died before its sync, a power cut leaves nothing: it is made up for."""
+    fault = "fdatasync:signal=KILL:when=2"
+    _, errors = start(place.path, "w", 12, *_strace(place, "-wal", fault)).communicate()
+    _skip_when_forbidden(errors)
+    # Its sync fails now: so there is one, and nothing is said before it has succeeded.
+    fault = "fdatasync:error=EIO:when=1"
+    _, errors = start(place.path, "w", 12, *_strace(place, "-wal", fault)).communicate()
+    assert "Cannot open" in errors
+    assert "SQLITE_IOERR_FSYNC" in errors
+
+
 async def test_two_processes_at_once_and_a_third_that_dies(place: Place) -> None:
     """Several processes write to the same database, from its making on; nobody's death harms."""
     dying = start(place.path, "dying", FOREVER)

@@ -100,9 +100,21 @@ async def test_foreign_database_is_left_alone(place: Place, statements: list[str
     """A whole database of another program is neither used nor set aside."""
     place.path.parent.mkdir()
     place.execute(*statements)
+    before = place.path.read_bytes()
     with pytest.raises(StorageUnavailable, match="another program's database"):
         await place.keys()
+    assert place.path.read_bytes() == before
     assert place.aside() == []
+
+
+async def test_log_that_somebody_turned_off_is_turned_on(place: Place) -> None:
+    """A person's tool may have changed the journal: readers must not wait for writers again."""
+    await fill(place, 3)
+    place.execute("PRAGMA journal_mode = DELETE")
+    async with place.opened() as store:
+        await store.add([note("a")])
+        assert place.beside("-wal").exists()
+    assert await place.keys() == ["0", "1", "2", "a"]
 
 
 @pytest.mark.parametrize("kind", ["folder", "link", "pipe"])
