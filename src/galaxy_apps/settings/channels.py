@@ -75,6 +75,9 @@ class TelegramBotSettings:
         default=None, metadata=key("base_file_url", env="GALAXY_TELEGRAM_BASE_FILE_URL")
     )
     """The same for files (`http://127.0.0.1:8081/file/bot`); none: it follows from `base_url`."""
+    is_local: bool = field(default=False, metadata=key("is_local"))
+    """Whether the server at `base_url` runs with `--local`, on a disk that can be read from here:
+    then it hands out files of any size."""
     webhook: WebhookSettings | None = field(default=None, metadata=key("webhook"))
     """None: Telegram is asked, which needs no open port."""
     rates: RateSettings = field(factory=RateSettings, metadata=key("rates"))
@@ -90,8 +93,8 @@ class TelegramBotSettings:
     max_file_megabytes: int = field(
         default=20, metadata=key("max_file_megabytes", minimum=1, maximum=2000)
     )
-    """Largest file that is taken from people.  Telegram's own server hands out 20 MB at most, one
-    of your own 2,000."""
+    """Largest file that is taken from people.  More than 20 MB is handed out only with
+    `is_local`."""
     order_rate: int = field(default=20, metadata=key("order_rate", minimum=1, maximum=1000))
     """Orders that one person may give in a minute: more than one types, less than a runaway
     program sends."""

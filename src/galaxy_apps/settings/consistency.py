@@ -104,10 +104,12 @@ def _telegram_problems(telegram: TelegramSettings) -> list[str]:
         for n, group in enumerate(telegram.bot.allowed_groups)
         if group >= 0
     ]
-    if telegram.bot.max_file_megabytes > CLOUD_MEGABYTES and telegram.bot.base_url is None:
+    if telegram.bot.is_local and telegram.bot.base_url is None:
+        problems.append("telegram.is_local: it is about the server at telegram.base_url; set that")
+    if telegram.bot.max_file_megabytes > CLOUD_MEGABYTES and not telegram.bot.is_local:
         problems.append(
-            f"telegram.max_file_megabytes: Telegram's own server hands out {CLOUD_MEGABYTES} MB at "
-            "most; more needs a server of your own in telegram.base_url"
+            f"telegram.max_file_megabytes: more than {CLOUD_MEGABYTES} MB is handed out only by a "
+            "server of your own that runs with --local (telegram.base_url, telegram.is_local)"
         )
     if telegram.bot.webhook is not None:
         # A Bot API server of one's own may call plain addresses too.

@@ -201,7 +201,8 @@ def test_every_problem_is_reported_at_once(folder: Path) -> None:
         ({"telegram": {"allowed_groups": [5]}}, "telegram.allowed_groups[0]: ids of groups are"),
         ({"telegram": {"stale_policy": "asks"}}, "telegram.stale_policy: must be one of"),
         ({"telegram": {"rates": {"chat_burst": 0}}}, "telegram.rates.chat_burst: must be at least"),
-        ({"telegram": {"max_file_megabytes": 21}}, "telegram.max_file_megabytes: Telegram's own"),
+        ({"telegram": {"max_file_megabytes": 21}}, "telegram.max_file_megabytes: more than 20"),
+        ({"telegram": {"is_local": True}}, "telegram.is_local: it is about the server at"),
         ({"telegram": {"webhook": {}}}, "telegram.webhook.url: it is missing"),
         ({"telegram": {"webhook": {"url": "http://h"}}}, "telegram.webhook.url: Telegram calls"),
         (

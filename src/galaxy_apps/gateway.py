@@ -1,0 +1,174 @@
+"""The entry point of `galaxy-gateway`: hears people and brings them answers until told to stop.
+
+TERM or Ctrl-C: what is being sent may end within seconds, then it is over.  A second one skips the
+waiting.  Whatever kills it: what came in is stored or comes again, what was to be said lies in the
+outbox.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from galaxy_apps.daemons import LEVELS, complain, expected_error, listen_for_signals
+from galaxy_apps.exit_codes import ExitCode
+from galaxy_apps.home import Home
+from galaxy_apps.settings import SettingsError, load
+from galaxy_apps.wiring_gateway import CHANNELS, GatewayPlan
+from galaxy_core.domain.errors import (
+    GalaxyError,
+    PermanentError,
+    StorageUnavailable,
+    UnsupportedFilesystem,
+)
+
+if TYPE_CHECKING:
+    import anyio
+
+    from galaxy_core.services.gateway.caduceus import Caduceus
+
+PROGRAM = "galaxy-gateway"
+STOP_WITHIN = timedelta(seconds=15)
+"""Longest time from the first signal to the end: nothing is lost when it is cut short."""
+
+
+class AlreadyRunning(PermanentError):
+    """Another gateway serves the folder."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the gateway; its exit code.  Expected failures are one sentence on standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        configuration = load(options.config, is_strict=options.strict)
+        plan = GatewayPlan(Home(configuration), options.channels or ())
+    except SettingsError as error:
+        return complain(PROGRAM, str(error), ExitCode.SETTINGS)
+    import anyio
+    import structlog
+
+    from galaxy_apps.logging import configure_logging
+
+    configure_logging(level=options.log_level, secrets=configuration.settings.secrets())
+    for warning in configuration.warnings:
+        structlog.get_logger(__name__).warning("settings.doubtful", problem=warning)
+    try:
+        with _only_one(plan.home):
+            return anyio.run(_serve, plan)
+    except AlreadyRunning as error:
+        return complain(PROGRAM, str(error), ExitCode.ALREADY_RUNNING)
+    except SettingsError as error:
+        return complain(PROGRAM, str(error), ExitCode.SETTINGS)
+    except (UnsupportedFilesystem, StorageUnavailable) as error:
+        return complain(PROGRAM, str(error), ExitCode.NO_STORAGE)
+    except GalaxyError as error:
+        return complain(PROGRAM, str(error), ExitCode.FAILURE)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        allow_abbrev=False,
+        description="Hear people in chats, hand their orders in, bring answers back, until TERM.",
+        epilog="Exit codes: docs/reference/cli.md.",
+    )
+    parser.add_argument("--config", metavar="FILE", type=Path, help="The settings file.")
+    parser.add_argument(
+        "--channel",
+        metavar="NAME",
+        dest="channels",
+        action="append",
+        choices=CHANNELS,
+        help="Serve this channel only (telegram); may be given again. Default: all set up.",
+    )
+    parser.add_argument("--strict", action="store_true", help="Warnings on settings are errors.")
+    parser.add_argument("--log-level", choices=LEVELS, default="INFO", help="INFO if not given.")
+    return parser
+
+
+@contextmanager
+def _only_one(home: Home) -> Iterator[None]:
+    """Hold the folder's lock: two gateways would both answer, and take messages from each other.
+
+    Raises `AlreadyRunning`, `StorageUnavailable`.
+    """
+    import os
+
+    from galaxy_adapters._files import exclusive_lock, make_durable_folder, storage_errors
+
+    path = home.layout.gateway_lock
+    make_durable_folder(path.parent)
+    with ExitStack() as stack:
+        with storage_errors("lock", path):
+            try:
+                stack.enter_context(exclusive_lock(path, timeout=timedelta(0)))
+            except TimeoutError:
+                holder = path.read_text("ascii", "replace").strip() or "unknown"
+                raise AlreadyRunning(
+                    f"another gateway (process {holder}) serves {home.layout.repo_path} already; "
+                    "stop that one first"
+                ) from None
+            path.write_text(f"{os.getpid()}\n", "ascii")
+        yield
+
+
+async def _serve(plan: GatewayPlan) -> int:
+    import structlog
+
+    from galaxy_apps.wiring_gateway import build_gateway
+
+    log = structlog.get_logger(__name__)
+    failure: GalaxyError | None = None
+    try:
+        async with build_gateway(plan) as caduceus:
+            log.info(
+                "gateway.started",
+                folder=str(plan.home.layout.repo_path),
+                channels=list(plan.channels),
+                machines=[machine.name for machine in plan.machines],
+            )
+            await _run(caduceus)
+        log.info("gateway.stopped")
+    except BaseExceptionGroup as group:
+        failure = expected_error(group)
+    if failure is not None:
+        raise failure
+    return ExitCode.OK
+
+
+async def _run(caduceus: Caduceus) -> None:
+    import anyio
+
+    async with anyio.create_task_group() as tasks:
+        stopping = _Stopping(caduceus, tasks.cancel_scope)
+        tasks.start_soon(listen_for_signals, "gateway", stopping.ask, name="signals")
+        await caduceus.run()
+        tasks.cancel_scope.cancel()
+
+
+class _Stopping:
+    """The first signal asks for the end, the second one does not wait for it."""
+
+    def __init__(self, caduceus: Caduceus, scope: anyio.CancelScope) -> None:
+        self._caduceus = caduceus
+        self._scope = scope
+        self._is_asked = False
+
+    def ask(self) -> None:
+        """Be told by a signal."""
+        import anyio
+
+        if self._is_asked:
+            self._scope.cancel()
+        self._is_asked = True
+        self._scope.deadline = anyio.current_time() + STOP_WITHIN.total_seconds()
+        self._caduceus.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""The composition root of the gateway: settings in, `Caduceus` with its adapters out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from galaxy_apps.home import NAME, TELEGRAM, Home
+from galaxy_apps.settings import Machine, SettingsError
+from galaxy_apps.wiring import Place, open_desk
+from galaxy_apps.wiring_telegram import open_telegram
+
+if TYPE_CHECKING:
+    from galaxy_core.ports.audit_sink import AuditSink
+    from galaxy_core.ports.channel import Channel
+    from galaxy_core.ports.command_menu import CommandMenu
+    from galaxy_core.ports.outbox import Outbox
+    from galaxy_core.ports.transcriber import Transcriber
+    from galaxy_core.services.courier import Mailbox
+    from galaxy_core.services.gateway.caduceus import Caduceus
+    from galaxy_core.services.gateway.config import GatewayConfig, MachinePorts
+
+CHANNELS = (TELEGRAM,)
+"""Every channel there is, by name."""
+ALL_CHANNELS_NEED = (
+    "telegram_token: it is not set, so there is nothing for the gateway to listen to; @BotFather "
+    "gives one, and GALAXY_TELEGRAM_TOKEN may hold it instead"
+)
+
+
+@define
+class GatewayPlan:
+    """What the settings say that the gateway is; made before anything is opened.
+
+    Raises `SettingsError` where it cannot be one.
+    """
+
+    home: Home
+    wanted: Sequence[str] = ()
+    """Names of channels; none: all that are set up."""
+    machines: tuple[Machine, ...] = field(init=False)
+    channels: tuple[str, ...] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        configuration = self.home.configuration
+        self.machines = configuration.machines()
+        has_telegram = configuration.settings.telegram.token is not None
+        if not has_telegram and not self.wanted:
+            source = str(configuration.path) if configuration.path else None
+            raise SettingsError(ALL_CHANNELS_NEED, source=source)
+        self.channels = tuple(dict.fromkeys(self.wanted)) or CHANNELS
+        if TELEGRAM in self.channels:
+            configuration.telegram_token()
+
+
+def gateway_config(plan: GatewayPlan) -> GatewayConfig:
+    """What the settings mean for the gateway."""
+    from galaxy_core.domain.policy import OrderLimits, Staleness
+    from galaxy_core.services.gateway.config import GatewayConfig
+
+    settings = plan.home.configuration.settings
+    bot = settings.telegram.bot
+    return GatewayConfig(
+        home=NAME,
+        other_machines=frozenset(
+            name.casefold() for name in plan.home.configuration.machines_elsewhere()
+        ),
+        people=plan.home.named_people(),
+        groups=frozenset((TELEGRAM, str(group)) for group in bot.allowed_groups),
+        staleness=Staleness(run_up_to=bot.stale_after, then=bot.stale_policy),
+        order_limits=OrderLimits(payload_characters=settings.limits.payload_characters),
+        orders_per_minute=bot.order_rate,
+        waiting_orders=bot.queue_limit,
+        projects={name: project.keywords for name, project in settings.projects.items()},
+        pairing_time=timedelta(minutes=settings.pairing.minutes),
+        has_drafts=bot.drafts,
+        default_channel=TELEGRAM,
+    )
+
+
+@asynccontextmanager
+async def build_gateway(plan: GatewayPlan) -> AsyncIterator[Caduceus]:
+    """A Caduceus that is ready to `run`, for as long as the context lasts.
+
+    Raises `UnsupportedFilesystem`, `StorageUnavailable`, `SettingsError`.
+    """
+    import os
+
+    from galaxy_core.services.gateway.caduceus import Caduceus
+    from galaxy_core.services.gateway.config import GatewayPorts
+
+    home = plan.home
+    async with AsyncExitStack() as stack:
+        notes = await stack.enter_async_context(home.notes())
+        places = [Place(home.configuration.settings, m, home.incidents) for m in plan.machines]
+        sinks = _Sinks(home)
+        machines = {
+            place.machine.name: await _machine_ports(place, sinks, stack) for place in places
+        }
+        channels: dict[str, Channel] = {}
+        menus: dict[str, CommandMenu] = {}
+        if TELEGRAM in plan.channels:
+            telegram = await open_telegram(home, notes, stack)
+            channels[TELEGRAM] = menus[TELEGRAM] = telegram
+        ports = GatewayPorts(
+            channels=channels,
+            machines=machines,
+            mailboxes=_mailboxes(home, places, sinks),
+            notes=notes,
+            clock=home.clock(),
+            menus=menus,
+            transcriber=await _transcriber(home, stack),
+        )
+        caduceus = Caduceus(gateway_config(plan), ports, os.getpid())
+        home.incidents.hand_on_to(caduceus)
+        yield caduceus
+
+
+@define
+class _Sinks:
+    """One writer a trail: machines that share a folder share their trail."""
+
+    home: Home
+    _made: dict[str, AuditSink] = field(factory=dict, init=False)
+
+    def of(self, place: Place | Home) -> AuditSink:
+        path = str(place.layout.audit_log)
+        if path not in self._made:
+            self._made[path] = place.audit_sink()
+        return self._made[path]
+
+
+async def _machine_ports(place: Place, sinks: _Sinks, stack: AsyncExitStack) -> MachinePorts:
+    from galaxy_core.services.gateway.config import MachinePorts
+    from galaxy_core.services.trail import Trail
+
+    machine, sink = place.machine, sinks.of(place)
+    desk = await stack.enter_async_context(open_desk(place, sink))
+    return MachinePorts(
+        name=machine.name,
+        names=(machine.names or frozenset()) | {machine.name.casefold()},
+        layout=place.layout,
+        desk=desk,
+        catalogue=place.catalogue(),
+        responses=place.responses(),
+        sessions=place.sessions(),
+        control=place.control(),
+        progress=place.progress(),
+        presence=place.presence(),
+        audit_trail=place.audit_trail(),
+        trail=Trail(sink, place.clock(), machine.name),
+    )
+
+
+def _mailboxes(home: Home, places: Sequence[Place], sinks: _Sinks) -> list[Mailbox]:
+    """The gateway's own outbox first, then those of machines that lie elsewhere, each once."""
+    from galaxy_core.services.courier import Mailbox
+
+    boxes: dict[str, Mailbox] = {}
+
+    def add(name: str, place: Place | Home) -> None:
+        root = place.layout.repo_path
+        outbox: Outbox = place.outbox()
+        box = Mailbox(name=name, outbox=outbox, trail=sinks.of(place), root=root)
+        boxes.setdefault(str(root), box)
+
+    # Where a machine lies in the same folder, the letters there are that machine's.
+    here = (p.machine.name for p in places if p.layout.repo_path == home.layout.repo_path)
+    add(next(here, NAME), home)
+    for place in places:
+        add(place.machine.name, place)
+    return list(boxes.values())
+
+
+async def _transcriber(home: Home, stack: AsyncExitStack) -> Transcriber | None:
+    settings = home.configuration.settings.transcription
+    if settings.url is None:
+        return None
+    from galaxy_adapters.transcribe_openai import OpenAITranscriber, TranscriptionService
+
+    transcriber = OpenAITranscriber(
+        TranscriptionService(
+            url=settings.url,
+            api_key=settings.api_key.reveal() if settings.api_key else None,
+            model=settings.model,
+            language=settings.language,
+        )
+    )
+    stack.push_async_callback(transcriber.aclose)
+    return transcriber
