@@ -59,14 +59,18 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 @pytest.hookimpl(trylast=True)
 def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
     """Watch the teardown of a failed test too: others stop their clocks here, for debuggers."""
-    if isinstance(node, pytest.Item) and not node.config.getoption("usepdb"):
+    if isinstance(node, pytest.Item):
         _arm(node)
 
 
 def _arm(item: pytest.Item) -> None:
     marker = item.get_closest_marker("timeout")
     wanted = item.config.getoption("timeout")
-    allowed = marker.args[0] if marker is not None else wanted or item.config.getini("timeout")
+    if wanted is None:
+        wanted = item.config.getini("timeout")
+    allowed = float(marker.args[0] if marker is not None else wanted)
+    if not allowed or item.config.getoption("usepdb"):  # somebody wants to look at it at leisure
+        return
     faulthandler.dump_traceback_later(
-        float(allowed) + _BACKSTOP_SECONDS, exit=True, file=item.config.stash[_STDERR]
+        allowed + _BACKSTOP_SECONDS, exit=True, file=item.config.stash[_STDERR]
     )
