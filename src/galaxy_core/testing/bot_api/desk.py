@@ -79,6 +79,10 @@ class Desk:
             response = await self._outcome(call, arguments, fault)
         except ApiError as error:
             response = _refused(error)
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            # Arguments of a form that nothing here expects: said, so that a test shows it.
+            reason = f"{type(error).__name__}: {error}"
+            response = _refused(ApiError(500, f"Internal Server Error: {reason}"))
         except _Silence as silence:
             self._changed()
             if silence.is_cut:

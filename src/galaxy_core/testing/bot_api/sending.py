@@ -24,9 +24,9 @@ _DELETABLE_FOR = timedelta(hours=48)
 
 def send_message(world: World, a: Arguments) -> Json:
     """Write a text."""
+    content = body(a, "text")  # looked at before the chat is
     chat = world.writable(a.text("chat_id"))
     placed = placement(world, chat, a)
-    content = body(a, "text")
     return world.add(chat, author(world, chat), placed | content, is_outgoing=True)
 
 
@@ -46,7 +46,7 @@ def placement(world: World, chat: Chat, a: Arguments) -> Json:
         }
     if reply is not None:
         if not isinstance(reply, dict) or not isinstance(reply.get("message_id"), int):
-            raise bad_request("can't parse reply parameters: Can't find field \"message_id\"")
+            raise bad_request('Can\'t find field "message_id"')
         quoted = world.quoted(chat, reply["message_id"])
         if quoted is not None:
             content["reply_to_message"] = quoted

@@ -8,6 +8,7 @@ become spaces.  White space at both ends is cut off, at the start only up to the
 from __future__ import annotations
 
 from galaxy_core.testing.bot_api.errors import bad_request
+from galaxy_core.testing.bot_api.links import refusal_of
 from galaxy_core.testing.bot_api.state import Json
 
 LONGEST_TEXT = 4096
@@ -98,7 +99,18 @@ def _checked(entity: object) -> Json:
         _check_member(entity, *_OPTIONAL[kind], is_required=False)
     elif kind not in _PLAIN and kind not in _DETECTED:
         raise bad_request("can't parse MessageEntity: Unsupported type specified")
+    _check_values(entity)
     return dict(entity)
+
+
+def _check_values(entity: Json) -> None:
+    kind = entity["type"]
+    if kind == "text_link" and (reason := refusal_of(entity["url"])) is not None:
+        raise bad_request(f"Entity URL '{entity['url']}' is invalid: {reason}")
+    if kind == "custom_emoji" and not entity["custom_emoji_id"].isdecimal():
+        raise bad_request(
+            'can\'t parse MessageEntity: Field "custom_emoji_id" must be a valid Number'
+        )
 
 
 def _check_member(entity: Json, name: str, kind: type, *, is_required: bool) -> None:

@@ -17,13 +17,14 @@ def keyboard(*buttons: dict[str, Any]) -> dict[str, Any]:
     "button,refusal",
     [
         ({"text": "a", "callback_data": "é" * 33}, "BUTTON_DATA_INVALID"),
-        ({"text": "a", "callback_data": ""}, "BUTTON_DATA_INVALID"),
+        ({"text": "a", "callback_data": ""}, "Text buttons are unallowed"),
         ({"text": "a"}, "Text buttons are unallowed in the inline keyboard"),
         ({"callback_data": "a"}, 'Can\'t find field "text"'),
-        ({"text": " ", "callback_data": "a"}, "Text must be non-empty"),
+        ({"text": " ", "callback_data": "a"}, "REPLY_MARKUP_INVALID"),
         ({"text": "a", "callback_data": "a", "url": "https://x.y"}, "BUTTON_TYPE_INVALID"),
         ({"text": "a", "callback_data": "a", "style": "loud"}, "Invalid button style"),
-        ({"text": "a", "url": "javascript:x"}, "is invalid: Wrong HTTP URL"),
+        ({"text": "a", "url": "not-a-url"}, "URL 'not-a-url' is invalid: Wrong HTTP URL"),
+        ({"text": "a", "url": "ftp://x.y"}, "is invalid: Unsupported URL protocol"),
         ({"text": "a", "copy_text": {"text": "x" * 257}}, "BUTTON_COPY_TEXT_INVALID"),
     ],
 )

@@ -85,7 +85,7 @@ def album(*kinds: str) -> list[dict[str, str]]:
     [
         ([], "there are no messages to send"),
         (["document"], "media group must include 2-10 items"),
-        (["document"] * 11, "media group must include 2-10 items"),
+        (["document"] * 11, "too many messages to send as an album"),
         (["document", "video"], "document can't be mixed with other media types"),
         (["audio", "video"], "audio can't be mixed with other media types"),
         (["voice", "voice"], "can't use the media of the specified type in the album"),

@@ -177,6 +177,14 @@ async def test_unknown_methods_and_tokens(call: Caller) -> None:
 _JSON = {"content-type": "application/json"}
 
 
+async def test_arguments_of_a_strange_form_are_reported(call: Caller, ann: Person) -> None:
+    """The connection survives them."""
+    message = {"chat_id": ann.id, "text": "a", "reply_markup": {"inline_keyboard": [[1]]}}
+    assert "InlineKeyboardButton must be an Object" in await call.refusal("sendMessage", **message)
+    answer = await call("setMyCommands", commands=[], scope={"type": ["chat"]})
+    assert answer["error_code"] == 500
+
+
 async def test_after_log_out_nothing_works(call: Caller) -> None:
     """A bot that logged out has to go elsewhere."""
     assert await call.result("logOut")

@@ -66,6 +66,11 @@ async def test_what_cleaning_takes_away(call: Caller, ann: Person) -> None:
         ("abc", {"type": "bold", "offset": 0}, 'Can\'t find field "length"'),
         ("abc", {**bold(0, 1), "offset": "0"}, 'Field "offset" must be of type Number'),
         ("abc", {**bold(0, 1), "type": "text_link"}, 'Can\'t find field "url"'),
+        (
+            "abc",
+            {**bold(0, 1), "type": "custom_emoji", "custom_emoji_id": "x"},
+            'Field "custom_emoji_id" must be a valid Number',
+        ),
         ("abc", {**bold(0, 1), "type": "text_mention"}, 'Can\'t find field "user"'),
         ("abc", {**bold(0, 1), "type": "custom_emoji"}, 'Can\'t find field "custom_emoji_id"'),
         ("abc", {**bold(0, 1), "type": "pre", "language": 1}, 'Field "language" must be of type'),
@@ -142,3 +147,39 @@ async def test_unknown_parse_modes_are_refused(call: Caller, ann: Person) -> Non
     """There are three."""
     found = await call.refusal("sendMessage", chat_id=ann.id, text="a", parse_mode="rst")
     assert found == "unsupported parse_mode"
+
+
+@pytest.mark.parametrize(
+    "url,reason",
+    [
+        ("not-a-url", "Wrong HTTP URL"),
+        ("@somebody", "Wrong HTTP URL"),
+        ("", "URL host is empty"),
+        ("#part", "URL host is empty"),
+        ("/etc/hosts", "URL host is empty"),
+        ("src/app.py:12", "Wrong HTTP URL"),
+        ("http://localhost:8000/", "Wrong HTTP URL"),
+        ("D:/notes/a.md:1", "Wrong port number specified in the URL"),
+        ("https://x.y:99999/", "Wrong port number specified in the URL"),
+        ("file:///etc/hosts", "Unsupported URL protocol"),
+        ("https://x y.z/", "Disallowed character in URL host"),
+        ("tg://a b", "Unallowed characters in URL host"),
+        ("https://example.org/a?b=c#d", None),
+        ("example.org", None),
+        ("app.py:12", None),
+        ("mailto:a@example.org", None),
+        ("http://127.0.0.1:8000/", None),
+        ("http://[::1]:8000/", None),
+        ("https://me:secret@пример.рф/", None),
+        ("tg://user?id=1", None),
+    ],
+)
+async def test_links(call: Caller, ann: Person, url: str, reason: str | None) -> None:
+    """One address that cannot be used spoils the message."""
+    entity = {"type": "text_link", "offset": 0, "length": 1, "url": url}
+    arguments = {"chat_id": ann.id, "text": "abc", "entities": [entity]}
+    if reason is None:
+        assert (await call.result("sendMessage", **arguments))["entities"] == [entity]
+    else:
+        found = await call.refusal("sendMessage", **arguments)
+        assert found == f"entity URL '{url}' is invalid: {reason}"
