@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 import anyio
 import structlog
@@ -27,6 +28,11 @@ log = structlog.get_logger(__name__)
 
 LOOK_LIMIT = 500
 """Letters that are read in one go; the next ones are read right after them."""
+
+FEW = 50
+PAUSE_PER_LETTER = timedelta(microseconds=100)
+"""Rest after a look, for each letter that waits when they are more than a few.  A look costs time
+for each of them, and our own writes in the folder call for looks as well."""
 
 
 @define(eq=False)
@@ -59,6 +65,7 @@ class Postbag:
                 self._look_again = anyio.Event()
                 await self._look()
                 attempt = 0
+                await self._rest()
                 await either(self._wait, self._look_again.wait)
             except TransientError as error:
                 log.error("outbox.look_failed", machine=self._mailbox.name, error=str(error))
@@ -75,6 +82,11 @@ class Postbag:
         if not await self._mailbox.outbox.wait(self._config.look_every):
             # One of them may have got a namesake that is meant for us.
             self._left_alone.clear()
+
+    async def _rest(self) -> None:
+        count = len(self._in_hand) + len(self._left_alone)
+        if count > FEW:
+            await self._ports.clock.sleep(count * PAUSE_PER_LETTER)
 
     async def _look(self) -> None:
         while True:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
-from attrs import define, field
 
-from galaxy_core.domain.errors import StorageUnavailable
+from galaxy_core.domain.errors import StorageUnavailable, TransientError
 from galaxy_core.testing.factories import make_letter
-from galaxy_core.testing.memory import Faults
-from tests.unit.galaxy_core.services.courier.world import World, chat, letter, notice
+from tests.unit.galaxy_core.services.courier.world import (
+    CountingFaults,
+    World,
+    chat,
+    letter,
+    notice,
+    seconds,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -191,20 +193,6 @@ async def test_namesake_of_a_letter_in_hand_is_found() -> None:
     assert [p.text for p in world.parts("a")] == ["Hello", "new"]
 
 
-@define(eq=False, slots=False)  # `super` finds no slotted class from within a decorator
-class CountingFaults(Faults):
-    """Counts all operations, reads too."""
-
-    operations: list[str] = field(factory=list)
-
-    @asynccontextmanager
-    async def around(self, operation: str, *, is_write: bool = True) -> AsyncIterator[None]:
-        """Run one operation, counted."""
-        self.operations.append(operation)
-        async with super().around(operation, is_write=is_write):
-            yield
-
-
 async def test_idle_costs_nothing() -> None:
     """Without letters nothing happens, but for the rare look at what was left alone."""
     faults = CountingFaults()
@@ -219,3 +207,20 @@ async def test_idle_costs_nothing() -> None:
         await world.elapse(3000)
     assert set(faults.operations) == {"outbox.pending"}
     assert len(faults.operations) <= 2 * 11, "two outboxes, one look in five minutes each"
+
+
+async def test_letters_that_wait_make_looking_no_dearer() -> None:
+    """With many letters in hand looks are few, and a new one is still sent at once."""
+    faults = CountingFaults()
+    world = World(faults=faults)
+    faults.fail("channel.send", TransientError("flood", retry_after=seconds(3600)))
+    await world.post(*(letter(f"a{n}") for n in range(1000)))
+    async with world.running():
+        await world.elapse(1)
+        faults.operations.clear()
+        for number in range(100):
+            await world.post(letter(f"b{number}", 2))
+            await world.clock.elapse(seconds(0.01))
+        await world.elapse(0.2)
+        assert len(world.names()) == 100
+        assert faults.operations.count("outbox.pending") <= 12
