@@ -36,6 +36,10 @@ _REQUIRED: dict[str, tuple[str, type]] = {
 }
 _OPTIONAL: dict[str, tuple[str, type]] = {"pre": ("language", str)}
 _REMOVED = frozenset({"\r", *map(chr, range(0x2028, 0x202F)), "\u0333", "\u033f", "\u030a"})
+_CLEANING: dict[int, str | None] = {
+    **{code: " " for code in range(ord(" ")) if chr(code) != "\n"},
+    **dict.fromkeys(map(ord, _REMOVED)),
+}
 _LONGEST_OFFSET = 1_000_000
 
 
@@ -127,6 +131,8 @@ def _check_member(entity: Json, name: str, kind: type, *, is_required: bool) -> 
 
 def _cleaned(text: str, entities: list[Json]) -> tuple[str, list[Json]]:
     """Remove what is not allowed; offsets follow."""
+    if not entities:
+        return text.translate(_CLEANING), []
     moved = {0: 0}
     bytes_before = {0: 0}
     letters = []

@@ -51,6 +51,8 @@ async def test_what_cleaning_takes_away(call: Caller, ann: Person) -> None:
         "sendMessage", chat_id=ann.id, text=text, entities=[bold(5, 3)]
     )  # b, the bell and c
     assert (sent["text"], sent["entities"]) == ("ab cd", [bold(1, 3)])
+    sent = await call.result("sendMessage", chat_id=ann.id, text=text)
+    assert (sent["text"], "entities" in sent) == ("ab cd", False)
 
 
 @pytest.mark.parametrize(
