@@ -30,7 +30,7 @@ _ENVELOPE = frozenset(
         *("forward_origin", "reply_to_message", "external_reply", "quote", "reply_to_story"),
         *("via_bot", "sender_business_bot", "link_preview_options", "reply_markup", "entities"),
         *("caption_entities", "direct_messages_topic", "suggested_post_info"),
-        *("forward_from", "forward_from_chat", "effect_id", "author_signature"),
+        *("forward_from", "forward_from_chat", "effect_id", "author_signature", "origin"),
     }
 )
 """Objects of a message that are not what it says."""

@@ -85,8 +85,9 @@ class Poller:
         while True:
             pause = await self._round()
             if pause:
-                # Jitter: not every bot of a machine should come back at the same moment.
-                await self._clock.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311
+                # Jitter: not every bot of a machine should come back at the same moment.  Only
+                # upwards: a told time is waited for whole.
+                await self._clock.sleep(pause * random.uniform(1.0, 1.3))  # noqa: S311
 
     async def _round(self) -> timedelta:
         """Ask once; how long to wait before asking again."""

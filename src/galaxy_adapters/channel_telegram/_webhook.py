@@ -235,4 +235,4 @@ class Webhook:
     async def _back_off(self, pause: timedelta | None = None) -> None:
         waiting = pause or self._pause
         self._pause = min(_LONGEST, 2 * self._pause)
-        await self._clock.sleep(waiting * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+        await self._clock.sleep(waiting * random.uniform(1.0, 1.3))  # noqa: S311 - jitter
