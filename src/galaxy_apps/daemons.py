@@ -5,9 +5,13 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from galaxy_apps.exit_codes import ExitCode
 from galaxy_core.domain.errors import GalaxyError
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskStatus
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -32,12 +36,16 @@ def expected_error(group: BaseExceptionGroup) -> GalaxyError:
     return error
 
 
-async def listen_for_signals(noun: str, stop: Callable[[], None]) -> None:
-    """Call `stop` for each TERM and INT, until cancelled."""
+async def listen_for_signals(
+    noun: str, stop: Callable[[], None], task_status: TaskStatus[None] | None = None
+) -> None:
+    """Call `stop` for each TERM and INT, until cancelled; it has begun when it listens."""
     import anyio
     import structlog
 
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        if task_status is not None:
+            task_status.started()
         async for number in signals:
             structlog.get_logger(__name__).info(
                 f"{noun}.stop_requested", signal=signal.Signals(number).name

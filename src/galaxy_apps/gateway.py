@@ -15,6 +15,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attrs import define, field
+
 from galaxy_apps.daemons import LEVELS, complain, expected_error, listen_for_signals
 from galaxy_apps.exit_codes import ExitCode
 from galaxy_apps.home import Home
@@ -118,6 +120,7 @@ def _only_one(home: Home) -> Iterator[None]:
 
 
 async def _serve(plan: GatewayPlan) -> int:
+    import anyio
     import structlog
 
     from galaxy_apps.wiring_gateway import build_gateway
@@ -125,14 +128,19 @@ async def _serve(plan: GatewayPlan) -> int:
     log = structlog.get_logger(__name__)
     failure: GalaxyError | None = None
     try:
-        async with build_gateway(plan) as caduceus:
-            log.info(
-                "gateway.started",
-                folder=str(plan.home.layout.repo_path),
-                channels=list(plan.channels),
-                machines=[machine.name for machine in plan.machines],
-            )
-            await _run(caduceus)
+        async with anyio.create_task_group() as tasks:
+            stopping = _Stopping(tasks.cancel_scope)
+            await tasks.start(listen_for_signals, "gateway", stopping.ask, name="signals")
+            async with build_gateway(plan) as caduceus:
+                stopping.caduceus = caduceus
+                log.info(
+                    "gateway.started",
+                    folder=str(plan.home.layout.repo_path),
+                    channels=list(plan.channels),
+                    machines=[machine.name for machine in plan.machines],
+                )
+                await caduceus.run()
+            tasks.cancel_scope.cancel()
         log.info("gateway.stopped")
     except BaseExceptionGroup as group:
         failure = expected_error(group)
@@ -141,33 +149,25 @@ async def _serve(plan: GatewayPlan) -> int:
     return ExitCode.OK
 
 
-async def _run(caduceus: Caduceus) -> None:
-    import anyio
-
-    async with anyio.create_task_group() as tasks:
-        stopping = _Stopping(caduceus, tasks.cancel_scope)
-        tasks.start_soon(listen_for_signals, "gateway", stopping.ask, name="signals")
-        await caduceus.run()
-        tasks.cancel_scope.cancel()
-
-
+@define
 class _Stopping:
     """The first signal asks for the end, the second one does not wait for it."""
 
-    def __init__(self, caduceus: Caduceus, scope: anyio.CancelScope) -> None:
-        self._caduceus = caduceus
-        self._scope = scope
-        self._is_asked = False
+    _scope: anyio.CancelScope
+    caduceus: Caduceus | None = None
+    """None until it is built: there is nothing to end then."""
+    _is_asked: bool = field(default=False, init=False)
 
     def ask(self) -> None:
         """Be told by a signal."""
         import anyio
 
-        if self._is_asked:
+        if self._is_asked or self.caduceus is None:
             self._scope.cancel()
+            return
         self._is_asked = True
         self._scope.deadline = anyio.current_time() + STOP_WITHIN.total_seconds()
-        self._caduceus.stop()
+        self.caduceus.stop()
 
 
 if __name__ == "__main__":

@@ -84,8 +84,9 @@ async def open_telegram(home: Home, notes: NoteStore, stack: AsyncExitStack) -> 
         channel = TelegramChannel(telegram_config(home), notes, home.clock(), home.incidents)
         return await stack.enter_async_context(channel)
     except ModuleNotFoundError as error:
+        extras = "telegram,webhook" if error.name == "uvicorn" else "telegram"
         problem = (
             f"telegram_token: Telegram needs {error.name}, which is not installed; "
-            "run: pip install 'galaxy-protocol[telegram]'"
+            f"run: pip install 'galaxy-protocol[{extras}]'"
         )
         raise SettingsError(problem) from error
