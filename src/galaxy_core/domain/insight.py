@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from galaxy_core.domain.audit import AuditEvent
 from galaxy_core.domain.operations import Heartbeat, OrderView, Progress
-from galaxy_core.domain.response import Outcome, Response, Usage
+from galaxy_core.domain.response import Outcome, Response
 from galaxy_core.domain.state import OrderState
 
 
@@ -85,7 +85,8 @@ class Slot:
     ended: Mapping[Outcome, int] = field(factory=dict)
     run_seconds_p50: float | None = None
     run_seconds_p95: float | None = None
-    usage: Usage = field(factory=Usage)
+    tokens: int = 0
+    cost_usd: float = 0.0
 
 
 @frozen(kw_only=True)

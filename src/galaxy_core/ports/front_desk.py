@@ -44,9 +44,10 @@ class FrontDesk(Protocol):
 
     @abstractmethod
     async def submit(self, order: Order, *, machine: str | None = None) -> FoundOrder:
-        """Hand an order in, for the machine named (None: the default one); durable on return.
+        """Hand an order in, for the machine named; durable on return.
 
-        Safe twice, as `OrderQueue.enqueue`.  Raises `MachineNotFound`, `InvalidOrder`,
+        None: for the one that the order asks for, or the default one.  An order with an empty id
+        gets one.  Safe twice, as `OrderQueue.enqueue`.  Raises `MachineNotFound`, `InvalidOrder`,
         `StorageUnavailable`.
         """
 
@@ -82,7 +83,10 @@ class FrontDesk(Protocol):
 
     @abstractmethod
     async def reset_session(self, conversation: ConversationKey, *, machine: str | None) -> bool:
-        """Forget a conversation's session; False when there was none.  Raises `MachineNotFound`."""
+        """Forget a conversation's session on that machine (None: the default one).
+
+        False when there was none.  Raises `MachineNotFound`.
+        """
 
 
 class Insight(Protocol):
