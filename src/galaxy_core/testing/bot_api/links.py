@@ -1,4 +1,6 @@
-"""Addresses in links and buttons: one that Telegram cannot use spoils the whole message.
+"""Addresses in entities and buttons: one that Telegram cannot use spoils the whole message.
+
+In texts with a parse mode such links are left out instead.
 
 A host needs a dot, so `src/app.py:12`, `http://localhost:8000` and `@somebody` are refused, while
 `app.py:12` passes as host and port.

@@ -11,6 +11,7 @@ import re
 from attrs import Factory, define
 
 from galaxy_core.testing.bot_api.errors import ApiError, bad_request
+from galaxy_core.testing.bot_api.links import refusal_of
 from galaxy_core.testing.bot_api.state import Json
 from galaxy_core.testing.bot_api.texts import utf16_length
 
@@ -77,7 +78,9 @@ class _Output:
         return utf16_length(self.text)
 
     def close(self, begin: int, kind: str, extra: Json) -> None:
-        if self.length > begin:
+        # Unlike in entities a link that cannot be used is left out without a word.
+        is_useless = "url" in extra and refusal_of(extra["url"]) is not None
+        if self.length > begin and not is_useless:
             entity = {"type": kind, "offset": begin, "length": self.length - begin, **extra}
             self.entities.append(entity)
 

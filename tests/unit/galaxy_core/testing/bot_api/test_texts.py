@@ -110,6 +110,7 @@ async def test_lone_surrogates_are_refused(call: Caller, ann: Person) -> None:
     [
         ("HTML", "<b>a &lt;<i>b</i></b> 🙂<code>c</code>", "a <b 🙂c", ["bold", "italic", "code"]),
         ("HTML", '<a href="http://x.y/">l</a>', "l", ["text_link"]),
+        ("HTML", '<a href="http://localhost/">l</a><b>b</b>', "lb", ["bold"]),
         ("MarkdownV2", r"*a* _b_ `c.` \. [l](http://x.y/)", "a b c. . l", None),
         ("markdown", "*a* b.c `d`", "a b.c d", ["bold", "code"]),
     ],
