@@ -6,7 +6,8 @@ own reading of their JSON (`_updates`).
 
 from __future__ import annotations
 
+from galaxy_adapters.channel_telegram._outgoing import OutgoingRules
 from galaxy_adapters.channel_telegram.channel import TelegramChannel
 from galaxy_adapters.channel_telegram.config import TelegramConfig, WebhookConfig
 
-__all__ = ["TelegramChannel", "TelegramConfig", "WebhookConfig"]
+__all__ = ["OutgoingRules", "TelegramChannel", "TelegramConfig", "WebhookConfig"]

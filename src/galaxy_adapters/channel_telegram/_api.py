@@ -35,6 +35,7 @@ from telegram.request import HTTPXRequest
 
 from galaxy_adapters.channel_telegram._errors import CallFailed, CallRefused, Trouble
 from galaxy_adapters.channel_telegram._json import an_object
+from galaxy_adapters.channel_telegram._upload import Upload
 from galaxy_adapters.channel_telegram.config import TelegramConfig
 from galaxy_core.domain.errors import PermanentError, TransientError
 
@@ -135,8 +136,9 @@ class BotApi:
         spelling = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", method)
         waiting = self._config.patience + (patience or timedelta(0))
         try:
+            given = {key: _given(value) for key, value in (parameters or {}).items()}
             return await self.bot.do_api_request(
-                spelling, dict(parameters or {}), read_timeout=waiting.total_seconds()
+                spelling, given, read_timeout=waiting.total_seconds()
             )
         except TelegramError as error:
             raise _translated(method, error) from None
@@ -172,10 +174,27 @@ class BotApi:
             ) from None
 
 
+def _given(value: object) -> object:
+    """A parameter as the library takes it; files are read while they are sent."""
+    if isinstance(value, Upload):
+        return telegram.InputFile(value.content, value.name, read_file_handle=False)
+    return value
+
+
 def _no_bot_api(method: str) -> CallFailed:
     return CallFailed(
         f"{method}: what answered is no Bot API server", Trouble.ANSWER, is_unknown=True
     )
+
+
+def _may_be_done(error: NetworkError) -> bool:
+    """Whether the call may have taken effect: a refusal in JSON says that it did not.
+
+    A proxy says less: it may have given up while the server went on (502, 504).
+    """
+    if error.__cause__ is None:
+        return error.message.startswith(("Bad Gateway", "Gateway Time"))
+    return not isinstance(error.__cause__, _UNSENT)
 
 
 def _translated(method: str, error: TelegramError) -> CallFailed | CallRefused:  # noqa: PLR0911
@@ -211,7 +230,7 @@ def _translated(method: str, error: TelegramError) -> CallFailed | CallRefused: 
             return CallFailed(
                 f"{method}: Telegram could not be reached or has trouble itself ({name})",
                 Trouble.NETWORK,
-                is_unknown=not isinstance(cause, _UNSENT),
+                is_unknown=_may_be_done(error),
             )
         case _:
             return _no_bot_api(method)

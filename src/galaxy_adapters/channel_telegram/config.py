@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from attrs import field, frozen
 
+from galaxy_adapters.channel_telegram._outgoing import OutgoingRules
 from galaxy_core.domain.status import Rates
 
 CLOUD_URL = "https://api.telegram.org/bot"
@@ -62,6 +63,10 @@ class TelegramConfig:
     """Largest file that is taken from people; only a server of one's own gives out more."""
     rates: Rates = field(factory=Rates)
     """How often it is written to; the default is no limit."""
+    outgoing: OutgoingRules = field(factory=OutgoingRules)
+    """Which files may be sent to people; the default is none."""
+    has_drafts: bool = True
+    """Whether private chats see an answer grow."""
     webhook: WebhookConfig | None = None
     """None: we ask Telegram (long polling)."""
     poll_timeout: timedelta = timedelta(seconds=30)
