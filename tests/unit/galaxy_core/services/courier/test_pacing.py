@@ -137,14 +137,15 @@ async def test_answer_is_not_held_back_by_its_status() -> None:
     """Cards and hints leave a token to the answer, however often they change."""
     world = World(rates=TELEGRAM)
     async with world.running() as courier:
-        for number in range(40):
-            courier.show("k", notice(f"state {number}"), chat())
-            courier.hint(Typing(), chat())
-            courier.hint(Draft(order_id=OrderId("o"), text=f"{number}"), chat())
-            await world.elapse(0.25)
-        await world.post(letter("answer"))
-        await world.elapse(0.05)
-        assert world.names() == ["answer"]
+        for answer in range(5):
+            for number in range(27):
+                courier.show("k", notice(f"state {answer}-{number}"), chat())
+                courier.hint(Typing(), chat())
+                courier.hint(Draft(order_id=OrderId("o"), text=f"{number}"), chat())
+                await world.elapse(0.23)
+            await world.post(letter(f"answer {answer}"))
+            await world.elapse(0.05)
+            assert len(world.names()) == answer + 1, "at once, at whatever moment it comes"
 
 
 async def test_answer_to_a_press_is_not_paced() -> None:
@@ -304,14 +305,15 @@ async def test_thousand_letters_are_quick() -> None:
             chat=Rate(every=timedelta(milliseconds=1)), total=Rate(every=timedelta(milliseconds=1))
         )
         await world.post(*(letter(f"l{n}", n % chats) for n in range(count)))
-        began = time.perf_counter()
+        began = time.process_time()
         async with world.running():
             while len(world.home.sent) < count:
                 await world.clock.elapse(seconds(0.05))
         assert len(world.names()) == count
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     for chats in (1, 1000):
         small = min([await deliver(100, chats) for _ in range(3)])
-        large = await deliver(1000, chats)
-        assert large < small * 30, f"{large:.2f} s for 1000 letters, {small:.2f} s for 100"
+        large = min([await deliver(1000, chats) for _ in range(2)])
+        # A hundred times the time if it were quadratic.
+        assert large < small * 40, f"{large:.2f} s for 1000 letters, {small:.2f} s for 100"
