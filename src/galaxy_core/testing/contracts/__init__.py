@@ -108,6 +108,7 @@ from galaxy_core.testing.contracts.run_journal import (  # noqa: E402
 from galaxy_core.testing.contracts.session_store import SessionStoreContract  # noqa: E402
 from galaxy_core.testing.contracts.transcriber import (  # noqa: E402
     TranscriberContract,
+    TranscriberFeatures,
     TranscriberHarness,
 )
 
@@ -151,6 +152,7 @@ __all__ = [
     "SessionStoreContract",
     "StoreFeatures",
     "TranscriberContract",
+    "TranscriberFeatures",
     "TranscriberHarness",
     "nasty_texts",
     "overrides",

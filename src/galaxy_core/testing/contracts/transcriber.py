@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import ClassVar
 
 import anyio
 import pytest
+from attrs import frozen
 
 from galaxy_core.domain.errors import PermanentError, TransientError
 from galaxy_core.ports.transcriber import Transcriber
-from galaxy_core.testing.contracts.contract import Contract
+from galaxy_core.testing.contracts.contract import Contract, requires
+
+
+@frozen(kw_only=True)
+class TranscriberFeatures:
+    """What a transcriber can do beyond the bare contract."""
+
+    has_outages: bool = True
+    """The harness can make it fail for a passing reason."""
+    can_refuse: bool = True
+    """The harness can make it fail for good."""
 
 
 class TranscriberHarness(ABC):
@@ -24,17 +36,19 @@ class TranscriberHarness(ABC):
     def record(self, words: str) -> Path:
         """Make a recording in which somebody says that."""
 
-    @abstractmethod
     def be_in_trouble(self) -> None:
-        """Fail from now on, for a passing reason."""
+        """Fail at the next recording, for a passing reason."""
+        raise NotImplementedError
 
-    @abstractmethod
     def refuse(self) -> None:
-        """Fail from now on, for good."""
+        """Fail at the next recording, for good."""
+        raise NotImplementedError
 
 
 class TranscriberContract(Contract):
     """Spoken words into text."""
+
+    features: ClassVar[TranscriberFeatures] = TranscriberFeatures()
 
     async def test_what_is_said_comes_back(self, harness: TranscriberHarness) -> None:
         """The words become the order: nothing is added or taken away."""
@@ -64,12 +78,14 @@ class TranscriberContract(Contract):
         with pytest.raises(PermanentError, match=r"^[A-Z].*\.$"):
             await (await harness.open()).transcribe(recording)
 
+    @requires("has_outages")
     async def test_trouble_passes(self, harness: TranscriberHarness) -> None:
         """The caller may try again later."""
         harness.be_in_trouble()
         with pytest.raises(TransientError):
             await (await harness.open()).transcribe(harness.record("x"))
 
+    @requires("can_refuse")
     async def test_a_refusal_is_told_in_a_sentence(self, harness: TranscriberHarness) -> None:
         """The person reads it in the chat."""
         harness.refuse()

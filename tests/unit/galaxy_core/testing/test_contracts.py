@@ -21,6 +21,7 @@ from galaxy_core.ports.dispatcher import Dispatcher
 from galaxy_core.ports.incident_sink import IncidentSink
 from galaxy_core.ports.note_store import NoteStore
 from galaxy_core.ports.order_catalogue import OrderCatalogue
+from galaxy_core.ports.order_files import OrderFiles
 from galaxy_core.ports.order_queue import OrderQueue
 from galaxy_core.ports.outbox import Outbox
 from galaxy_core.ports.presence import Presence
@@ -28,6 +29,7 @@ from galaxy_core.ports.progress_feed import ProgressFeed
 from galaxy_core.ports.response_store import ResponseStore
 from galaxy_core.ports.run_journal import RunJournal
 from galaxy_core.ports.session_store import SessionStore
+from galaxy_core.ports.transcriber import Transcriber
 from galaxy_core.testing import contracts, memory
 from galaxy_core.testing.contracts import Contract, overrides, requires
 from tests import contract as contract_tests
@@ -43,6 +45,7 @@ SUITES: dict[type, type] = {
     IncidentSink: contracts.IncidentSinkContract,
     NoteStore: contracts.NoteStoreContract,
     OrderCatalogue: contracts.OrderCatalogueContract,
+    OrderFiles: contracts.OrderFilesContract,
     OrderQueue: contracts.OrderQueueContract,
     Outbox: contracts.OutboxContract,
     Presence: contracts.PresenceContract,
@@ -50,6 +53,7 @@ SUITES: dict[type, type] = {
     ResponseStore: contracts.ResponseStoreContract,
     RunJournal: contracts.RunJournalContract,
     SessionStore: contracts.SessionStoreContract,
+    Transcriber: contracts.TranscriberContract,
 }
 """Which suite states the contract of which port."""
 
