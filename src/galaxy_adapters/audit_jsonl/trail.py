@@ -9,10 +9,11 @@ from anyio import to_thread
 from attrs import evolve
 
 from galaxy_adapters._files import ChangeKind, FolderWatch, storage_errors
+from galaxy_adapters.audit_jsonl._reading_on import read_on
 from galaxy_adapters.audit_jsonl._tail import Tail
 from galaxy_adapters.audit_jsonl.reading import Matcher, read_newest
 from galaxy_adapters.audit_jsonl.verifying import verify_chain
-from galaxy_core.domain.audit import AuditQuery, AuditRecord, ChainReport
+from galaxy_core.domain.audit import AuditQuery, AuditRecord, ChainReport, TrailPiece
 from galaxy_core.ports.audit_trail import AuditTrail
 
 __all__ = ["JsonlAuditTrail"]
@@ -62,6 +63,10 @@ class JsonlAuditTrail(AuditTrail):
         finally:
             tail.close()
             watch.close()
+
+    async def read_on(self, mark: str | None, *, limit: int = 1000) -> TrailPiece:
+        with storage_errors("read the audit trail", self._path):
+            return await to_thread.run_sync(read_on, self._path, mark, limit)
 
     async def verify(self) -> ChainReport:
         with storage_errors("read the audit trail", self._path):

@@ -32,6 +32,7 @@ from galaxy_adapters._files import (
 )
 from galaxy_core.domain.errors import UnreadableFile
 from galaxy_core.domain.letter import Letter
+from galaxy_core.ports.outbox import LetterCount
 from galaxy_core.wire.layout import Layout
 from galaxy_core.wire.letter import decode_letter, encode_letter
 
@@ -86,6 +87,13 @@ class Box:
             paths = [Path(entry.path) for entry in it if is_letter_name(entry.name)]
             found = [one for path in paths if (one := self._look(path)) is not None]
         return sorted(found, key=lambda one: (one.arrived_ns, one.name))
+
+    def count(self) -> LetterCount:
+        """How many letters wait, and how many are set aside.  Makes no folder."""
+        return LetterCount(
+            waiting=_letters_in(self._layout.outbox),
+            undeliverable=_letters_in(self._layout.outbox_undeliverable),
+        )
 
     def find(self, name: str) -> Found | None:
         """The waiting file of that name; None when there is none."""
@@ -218,6 +226,14 @@ class Box:
             if rename_exclusively(os.fspath(found.path), os.fspath(target)):
                 return target
         raise AssertionError("unreachable: numbers do not end")
+
+
+def _letters_in(folder: Path) -> int:
+    with storage_errors("list", folder):
+        try:
+            return sum(is_letter_name(path.name) for path in folder.iterdir())
+        except FileNotFoundError:
+            return 0
 
 
 def is_letter_name(name: str) -> bool:

@@ -27,7 +27,7 @@ from galaxy_core.domain.incident import Incident
 from galaxy_core.domain.letter import Letter, Receipt
 from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.incident_sink import IncidentSink
-from galaxy_core.ports.outbox import Outbox
+from galaxy_core.ports.outbox import LetterCount, Outbox
 from galaxy_core.wire.layout import Layout
 
 __all__ = ["FilesystemOutbox"]
@@ -83,6 +83,9 @@ class FilesystemOutbox(Outbox):
     def close(self) -> None:
         """Stop watching the folder.  Safe twice."""
         self._notices.close()
+
+    async def count(self) -> LetterCount:
+        return await to_thread.run_sync(self._box.count)
 
     # ---- posting
 

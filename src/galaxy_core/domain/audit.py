@@ -13,7 +13,15 @@ from attrs import field, frozen
 from galaxy_core.domain.incident import IncidentSeverity as AuditSeverity
 from galaxy_core.domain.order import EMPTY, JSONObject
 
-__all__ = ["AuditEvent", "AuditQuery", "AuditRecord", "AuditSeverity", "AuditType", "ChainReport"]
+__all__ = [
+    "AuditEvent",
+    "AuditQuery",
+    "AuditRecord",
+    "AuditSeverity",
+    "AuditType",
+    "ChainReport",
+    "TrailPiece",
+]
 
 
 class AuditType(enum.StrEnum):
@@ -101,6 +109,18 @@ class AuditQuery:
             and (self.since is None or event.timestamp >= self.since)
             and (self.order_id is None or event.order_id == self.order_id)
         )
+
+
+@frozen(kw_only=True)
+class TrailPiece:
+    """Some lines of the trail, one behind the other."""
+
+    records: tuple[AuditRecord, ...]
+    """Oldest first; what is no record was passed over."""
+    mark: str | None
+    """Where the next piece begins; None while there is no line.  A word of the adapter's own."""
+    is_at_end: bool
+    """Whether there was nothing behind it at that moment."""
 
 
 @frozen(kw_only=True)

@@ -89,6 +89,10 @@ class RequestNotFound(PermanentError, LookupError):
     """Nobody is waiting for this answer: it was answered before, or the run is over."""
 
 
+class TrailReplaced(PermanentError, LookupError):
+    """The trail is not the one that was read before, or parts of that are gone: begin anew."""
+
+
 class DeliveryUnknown(TransientError):
     """Nobody can tell whether the other side carried the call out: its answer was lost."""
 

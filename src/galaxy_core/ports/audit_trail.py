@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from galaxy_core.domain.audit import AuditQuery, AuditRecord, ChainReport
+from galaxy_core.domain.audit import AuditQuery, AuditRecord, ChainReport, TrailPiece
 
 
 class AuditTrail(Protocol):
@@ -20,6 +20,15 @@ class AuditTrail(Protocol):
     def follow(self, query: AuditQuery) -> AsyncIterator[AuditRecord]:
         """First what `read` gives, then every new line that matches; never ends by itself."""
         ...
+
+    @abstractmethod
+    async def read_on(self, mark: str | None, *, limit: int = 1000) -> TrailPiece:
+        """The next lines, at most `limit`, behind a piece that was read before (None: all).
+
+        Every line comes once, in the order of writing, over rotations and restarts too.  A mark
+        keeps its meaning while the trail is only added to, and when old parts are moved away
+        that were read to their end.  Raises `TrailReplaced` when it has lost it.
+        """
 
     @abstractmethod
     async def verify(self) -> ChainReport:

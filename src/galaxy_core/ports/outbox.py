@@ -7,7 +7,17 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Protocol
 
+from attrs import frozen
+
 from galaxy_core.domain.letter import Letter, Receipt
+
+
+@frozen(kw_only=True)
+class LetterCount:
+    """How many letters there are."""
+
+    waiting: int
+    undeliverable: int
 
 
 class Outbox(Protocol):
@@ -49,3 +59,7 @@ class Outbox(Protocol):
     @abstractmethod
     async def wait(self, timeout: timedelta | None = None) -> bool:
         """Sleep until a letter may wait, or `timeout` has passed (then False)."""
+
+    @abstractmethod
+    async def count(self) -> LetterCount:
+        """How many wait, and how many nobody could get.  Reads none of them."""

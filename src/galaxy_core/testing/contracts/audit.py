@@ -10,7 +10,8 @@ import anyio
 import pytest
 from attrs import frozen
 
-from galaxy_core.domain.audit import AuditEvent, AuditQuery, AuditSeverity
+from galaxy_core.domain.audit import AuditEvent, AuditQuery, AuditSeverity, TrailPiece
+from galaxy_core.domain.errors import TrailReplaced
 from galaxy_core.ports.audit_sink import AuditSink
 from galaxy_core.ports.audit_trail import AuditTrail
 from galaxy_core.testing.clock import START, settle
@@ -255,6 +256,41 @@ class AuditContract(Contract):
         # Lines of the first moment may be part of what was or of what came.
         assert seen[-3:] == ["6", "7", "last"]
         assert seen[:-3] in (["4", "5"], ["5"], [])
+
+    # ---- reading on
+
+    async def test_reading_on_gives_every_line_once(self, harness: AuditHarness) -> None:
+        """Piece by piece, then what comes later: no line is missed, none comes twice."""
+        sink, trail = await harness.open(), await harness.trail()
+        assert await trail.read_on(None) == TrailPiece(records=(), mark=None, is_at_end=True)
+        await self._write_five(harness)
+        seen: list[str | None] = []
+        mark, is_at_end, pieces = None, False, 0
+        while not is_at_end:
+            piece = await trail.read_on(mark, limit=2)
+            seen += [record.event.order_id for record in piece.records]
+            mark, is_at_end, pieces = piece.mark, piece.is_at_end, pieces + 1
+        assert (seen, pieces) == (list("12345"), 3)
+        nothing = await trail.read_on(mark)
+        assert nothing == TrailPiece(records=(), mark=mark, is_at_end=True)
+        await sink.record([make_event(order_id="6")])
+        if self.features.survives_restart:
+            await harness.restart()
+            trail = await harness.trail()
+        piece = await trail.read_on(mark)
+        assert [record.event.order_id for record in piece.records] == ["6"]
+        assert list(piece.records) == list(await trail.read(AuditQuery(limit=1)))
+
+    @requires("can_be_tampered_with")
+    async def test_reading_on_notices_that_its_place_is_gone(self, harness: AuditHarness) -> None:
+        """Who counts the lines must hear that those counted are no longer there."""
+        await self._write_five(harness)
+        trail = await harness.trail()
+        mark = (await trail.read_on(None)).mark
+        await harness.remove_line(5)
+        with pytest.raises(TrailReplaced):
+            await trail.read_on(mark)
+        assert len((await trail.read_on(None)).records) == 4
 
     async def _write_five(self, harness: AuditHarness) -> None:
         sink = await harness.open()

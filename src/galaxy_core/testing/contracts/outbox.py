@@ -9,7 +9,7 @@ from typing import ClassVar
 import anyio
 
 from galaxy_core.domain.letter import LetterFormat, Severity
-from galaxy_core.ports.outbox import Outbox
+from galaxy_core.ports.outbox import LetterCount, Outbox
 from galaxy_core.testing.contracts.contract import (
     PROMPT_SECONDS,
     Contract,
@@ -174,6 +174,17 @@ class OutboxContract(Contract):
         outbox = await harness.open()
         await outbox.post(make_letter(message=text))
         assert [letter.message for letter in await outbox.pending()] == [text]
+
+    async def test_letters_are_counted_by_where_they_are(self, harness: OutboxHarness) -> None:
+        """Letters that wait and letters nobody could get are told apart; sent ones are neither."""
+        outbox = await harness.open()
+        assert await outbox.count() == LetterCount(waiting=0, undeliverable=0)
+        for name in ["a", "b", "c", "d"]:
+            await outbox.post(make_letter(name=name))
+        sent, aside, *_ = await outbox.pending()
+        await outbox.mark_sent(sent)
+        await outbox.set_aside(aside, "the chat is gone")
+        assert await outbox.count() == LetterCount(waiting=2, undeliverable=1)
 
     @requires("survives_restart")
     async def test_letters_survive_a_restart(self, harness: OutboxHarness) -> None:

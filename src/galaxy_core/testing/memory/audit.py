@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 from anyio.lowlevel import checkpoint
 from attrs import asdict, define, field
 
-from galaxy_core.domain.audit import AuditEvent, AuditQuery, AuditRecord, ChainReport
+from galaxy_core.domain.audit import AuditEvent, AuditQuery, AuditRecord, ChainReport, TrailPiece
+from galaxy_core.domain.errors import TrailReplaced
 from galaxy_core.ports.audit_sink import AuditSink
 from galaxy_core.ports.audit_trail import AuditTrail
 from galaxy_core.testing.faults import Faults
@@ -27,6 +28,8 @@ class AuditLines:
     count: int = 0
     """How many lines were ever written, also when some are missing now."""
     head: str = _GENESIS
+    marks: dict[str, int] = field(factory=dict)
+    """Digests that readers were given as marks, with their line's number."""
 
     def add(self, event: AuditEvent) -> None:
         """Chain the event to the newest line."""
@@ -88,6 +91,29 @@ class MemoryAuditTrail(AuditTrail):
             for record in fresh:
                 if query.matches(record.event):
                     yield record
+
+    async def read_on(self, mark: str | None, *, limit: int = 1000) -> TrailPiece:
+        await checkpoint()
+        records = self.lines.records
+        begin = 0
+        if mark is not None:
+            known = [number for number, record in enumerate(records) if record.digest == mark]
+            # Parts that were read may be gone; the line that continues them is number one then.
+            follows = bool(records) and records[0].sequence == self._after(mark)
+            if not known and not follows:
+                raise TrailReplaced("The trail in memory is another one.")
+            begin = known[0] + 1 if known else 0
+        piece = tuple(records[begin : begin + limit])
+        self.lines.marks.update({r.digest: r.sequence for r in piece if r.digest and r.sequence})
+        return TrailPiece(
+            records=piece,
+            mark=piece[-1].digest if piece else mark,
+            is_at_end=begin + len(piece) == len(records),
+        )
+
+    def _after(self, mark: str) -> int | None:
+        number = self.lines.marks.get(mark)
+        return None if number is None else number + 1
 
     async def verify(self) -> ChainReport:
         await checkpoint()

@@ -10,7 +10,7 @@ from attrs import define, evolve, field
 
 from galaxy_core.domain.letter import Letter, Receipt
 from galaxy_core.ports.clock import Clock
-from galaxy_core.ports.outbox import Outbox
+from galaxy_core.ports.outbox import LetterCount, Outbox
 from galaxy_core.testing.faults import Faults
 from galaxy_core.testing.signals import Signal, wait_until
 
@@ -83,3 +83,9 @@ class MemoryOutbox(Outbox):
         if is_woken:
             self._seen = self.box.changes.version
         return is_woken
+
+    async def count(self) -> LetterCount:
+        async with self.faults.around("outbox.count", is_write=False):
+            return LetterCount(
+                waiting=len(self.box.waiting), undeliverable=len(self.box.undeliverable)
+            )
