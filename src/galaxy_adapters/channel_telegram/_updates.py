@@ -84,7 +84,7 @@ def _message(message: Object, reading: Reading, *, is_edit: bool) -> InboundMess
     chat_id, own_id = number(chat.get("id")), number(message.get("message_id"))
     if chat_id is None or own_id is None:
         raise UnreadableUpdate("the message has no chat or no number")
-    sent_at = _date(message, is_edit=is_edit)
+    sent_at = _date(message)
     passes_on = is_forward(message)
     files = files_of(message)
     words = _words(message, reading.me)
@@ -143,10 +143,9 @@ def _press(query: Object, reading: Reading) -> ButtonPressed | None:
     )
 
 
-def _date(message: Object, *, is_edit: bool) -> datetime:
-    seconds = number(message.get("edit_date")) if is_edit else None
-    if seconds is None:
-        seconds = number(message.get("date"))
+def _date(message: Object) -> datetime:
+    # An edit keeps the date of its message: by that, the order is found which it was.
+    seconds = number(message.get("date"))
     if seconds is None:
         raise UnreadableUpdate("the message has no date")
     try:

@@ -70,13 +70,13 @@ def test_name() -> None:
 
 
 def test_edit() -> None:
-    """A changed message says so, with the time of the change and its old number."""
+    """An edit is under the date of its message, by which its order is found."""
     found = interpret(
         {"update_id": 2, "edited_message": message(text="new", edit_date=DATE + 60)}, READING
     )
     assert isinstance(found, InboundMessage)
     assert (found.is_edit, found.message_id) == (True, "10")
-    assert found.sent_at == datetime.fromtimestamp(DATE + 60, UTC)
+    assert found.sent_at == datetime.fromtimestamp(DATE, UTC)
 
 
 # ---- whom it is meant for
