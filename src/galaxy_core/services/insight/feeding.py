@@ -1,0 +1,134 @@
+"""Feeding the index from the trails, as they grow.
+
+One process feeds at a time; the others read what it has added.  Lines and the mark behind them
+are added together, so a feeder that dies leaves an index that another one goes on with.  When a
+trail is not the one that was read before, everything is forgotten and counted again.
+
+Orders that ended before there was a trail are counted once, in their folder: what stands there
+and in no trail.  An order that ends at that very moment makes the count doubtful, so it is made
+again, a few times; the lowest answer is taken.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+
+import anyio
+import structlog
+from attrs import define, evolve, field
+
+from galaxy_core.domain.audit import AuditEvent
+from galaxy_core.domain.errors import TrailReplaced, TransientError
+from galaxy_core.domain.state import FINAL, OrderState
+from galaxy_core.ports.trail_index import TrailFeeder
+from galaxy_core.services.folders import Folder, Folders
+from galaxy_core.services.insight.config import InsightPorts, TrailSource
+
+log = structlog.get_logger(__name__)
+
+PAUSE = timedelta(seconds=1)
+"""Between two looks: what a person sees may be so old."""
+ASK_AGAIN = timedelta(seconds=5)
+"""While another process feeds, or the store refuses."""
+BATCH = 1_000
+"""Lines added at a time."""
+_COUNTS = 3
+
+
+@define(eq=False)
+class TrailFeeding:
+    """Keeps one index up to date while it runs."""
+
+    _ports: InsightPorts
+    _feeder: TrailFeeder | None = field(default=None, init=False)
+    """While it is us who feed."""
+    _is_caught_up: bool = field(default=False, init=False)
+    _turn: anyio.Lock = field(factory=anyio.Lock, init=False)
+
+    async def run(self) -> None:
+        """Feed until cancelled, or stand by while another process does."""
+        while True:
+            try:
+                async with self._ports.index.feeder() as feeder:
+                    if feeder is not None:
+                        await self._feed(feeder)
+            except TransientError as error:
+                log.warning("trail_index.feeding_failed", error=str(error))
+            await self._ports.clock.sleep(ASK_AGAIN)
+
+    async def catch_up(self) -> None:
+        """Add what was written a moment ago, where it is us who feed and that takes no time."""
+        feeder = self._feeder
+        if feeder is None or not self._is_caught_up:
+            return
+        try:
+            await self._look(feeder)
+        except TransientError as error:
+            log.warning("trail_index.feeding_failed", error=str(error))
+
+    async def _feed(self, feeder: TrailFeeder) -> None:
+        self._feeder = feeder
+        try:
+            while True:
+                await self._look(feeder)
+                self._is_caught_up = True
+                await self._count_earlier(feeder)
+                await self._ports.clock.sleep(PAUSE)
+        finally:
+            self._feeder, self._is_caught_up = None, False
+
+    async def _look(self, feeder: TrailFeeder) -> None:
+        """Add all that is new in any trail."""
+        async with self._turn:
+            if feeder is not self._feeder:  # it was given up while we waited
+                return
+            try:
+                await self._read_all(feeder)
+            except TrailReplaced as error:
+                log.warning("trail_index.made_anew", reason=str(error))
+                self._is_caught_up = False
+                await feeder.begin_anew()
+                await self._read_all(feeder)
+
+    async def _read_all(self, feeder: TrailFeeder) -> None:
+        marks = await feeder.marks()
+        for source in self._ports.trails:
+            mark, is_at_end = marks.get(source.name), False
+            while not is_at_end:
+                piece = await source.trail.read_on(mark, limit=BATCH)
+                if piece.mark is not None and piece.mark != mark:
+                    events = [_named(record.event, source) for record in piece.records]
+                    await feeder.add(source.name, events, piece.mark)
+                mark, is_at_end = piece.mark, piece.is_at_end
+
+    # ---- before there was a trail
+
+    async def _count_earlier(self, feeder: TrailFeeder) -> None:
+        for folder in Folders(self._ports.machines).all:
+            name = folder.first.name
+            if not await feeder.has_earlier(name):
+                await feeder.add_earlier(name, await self._earlier(folder, feeder))
+
+    async def _earlier(self, folder: Folder, feeder: TrailFeeder) -> dict[OrderState, int]:
+        names = {machine.name for machine in folder.machines}
+        known = await self._known(names)
+        for _ in range(_COUNTS):
+            before = known
+            there = await folder.first.catalogue.count()
+            await self._look(feeder)
+            known = await self._known(names)
+            if known == before:
+                break
+        return {s: n - known[s] for s, n in there.items() if s in FINAL and n > known[s]}
+
+    async def _known(self, names: set[str]) -> Counter[OrderState]:
+        counts: Counter[OrderState] = Counter()
+        for (name, state), number in (await self._ports.index.totals()).ended.items():
+            if name in names:
+                counts[state] += number
+        return counts
+
+
+def _named(event: AuditEvent, source: TrailSource) -> AuditEvent:
+    return event if event.machine is not None else evolve(event, machine=source.machine)

@@ -1,0 +1,213 @@
+"""`Insight`: machines, live orders and figures as they are now.
+
+What ended is counted by the index of the trail, what lives is read from its files, so the cost
+does not grow with the archive.
+"""
+
+# ruff: noqa: D102 - the port says what each method is for
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from attrs import define, field
+
+from galaxy_core.domain.errors import TransientError
+from galaxy_core.domain.ids import OrderId
+from galaxy_core.domain.insight import (
+    Figures,
+    Finding,
+    LiveOrder,
+    MachineInsight,
+    Overview,
+    Slot,
+    Timeline,
+)
+from galaxy_core.domain.operations import OrderView
+from galaxy_core.domain.state import OrderState
+from galaxy_core.ports.front_desk import Insight
+from galaxy_core.ports.machine_folder import DiskSpace
+from galaxy_core.ports.outbox import LetterCount
+from galaxy_core.ports.trail_index import TrailTotals
+from galaxy_core.services.folders import Folders, age_key
+from galaxy_core.services.gateway.config import MachinePorts
+from galaxy_core.services.insight import findings
+from galaxy_core.services.insight.config import InsightPorts
+from galaxy_core.services.insight.living import LivingOrders
+
+__all__ = ["LocalInsight"]
+
+MAX_SLOTS = 2_000
+"""A chart has no more pixels."""
+HOUR = timedelta(hours=1)
+
+
+async def _nothing() -> None:
+    return
+
+
+@define(eq=False)
+class LocalInsight(Insight):
+    """`Insight` over the machines whose folders are here."""
+
+    _ports: InsightPorts
+    _catch_up: Callable[[], Awaitable[None]] = _nothing
+    """Brings the index up to date, if that takes no time."""
+    _folders: Folders = field(init=False)
+    _living: LivingOrders = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._folders = Folders(self._ports.machines)
+        self._living = LivingOrders(self._ports.clock)
+
+    async def overview(self) -> Overview:
+        now = self._ports.clock.now()
+        totals = await self._totals()
+        machines, found = [], list[Finding]()
+        letters: dict[Path, int] = {}  # machines may share a folder, and with it an outbox
+        for place in self._folders.machines:
+            machine, its = await self._look(place, totals)
+            machines.append(machine)
+            letters[place.layout.repo_path] = machine.outbox
+            found += its
+        is_gateway_up = await self._ports.is_gateway_up()
+        index = self._ports.index
+        found += findings.of_whole(
+            is_gateway_up=is_gateway_up,
+            waiting_letters=sum(letters.values()),
+            hour=await index.slots(now - HOUR, HOUR, 1),
+            day=await index.slots(now - 24 * HOUR, 24 * HOUR, 1),
+        )
+        return Overview(
+            at=now,
+            level=findings.worst(found),
+            findings=findings.by_weight(found),
+            machines=tuple(machines),
+            is_gateway_up=is_gateway_up,
+        )
+
+    async def machine(self, name: str | None = None) -> MachineInsight:
+        place = self._folders.machine(name)
+        return (await self._look(place, await self._totals()))[0]
+
+    async def live(self) -> Sequence[LiveOrder]:
+        found = []
+        for folder in self._folders.all:
+            for view in await self._living.of(folder):
+                place = folder.owner_of(view.order)
+                is_held = view.state is not OrderState.PENDING
+                progress = await place.progress.latest(view.order.id) if is_held else None
+                found.append(LiveOrder(machine=place.name, view=view, progress=progress))
+        # Within a folder they are in order already, and sorting keeps that.
+        return sorted(found, key=lambda item: item.view.state is OrderState.PENDING)
+
+    async def timeline(self, order_id: OrderId) -> Timeline:
+        place, view = await self._folders.find(order_id)
+        await self._catch_up()
+        return Timeline(
+            machine=place.name,
+            view=view,
+            events=tuple(await self._ports.index.of_order(order_id)),
+            response=await place.responses.get(order_id) if view.state.is_final else None,
+            progress=await place.progress.latest(order_id),
+            files=tuple(await self._ports.folders[place.name].files_of(order_id)),
+        )
+
+    async def slots(self, since: datetime, width: timedelta) -> Sequence[Slot]:
+        await self._catch_up()
+        passed = self._ports.clock.now() - since
+        number = min(MAX_SLOTS, max(1, math.ceil(passed / width)))
+        return await self._ports.index.slots(since, width, number)
+
+    async def figures(self) -> Figures:
+        totals = await self._totals()
+        orders: dict[tuple[str, OrderState], int] = {}
+        oldest: dict[str, timedelta] = {}
+        is_up: dict[str, bool] = {}
+        now = self._ports.clock.now()
+        for place in self._folders.machines:
+            waiting, counts = await self._counts(place, totals)
+            orders |= {(place.name, state): counts[state] for state in OrderState}
+            if waiting is not None:
+                oldest[place.name] = waiting
+            is_up[place.name] = findings.is_alive(await place.presence.read(), now)
+        return Figures(
+            orders=orders,
+            oldest_waiting=oldest,
+            run_seconds=totals.run_seconds,
+            delivery_seconds=totals.delivery_seconds,
+            events=totals.events,
+            is_agent_up=is_up,
+        )
+
+    # ---- one machine
+
+    async def _look(
+        self, place: MachinePorts, totals: TrailTotals
+    ) -> tuple[MachineInsight, list[Finding]]:
+        now = self._ports.clock.now()
+        oldest, counts = await self._counts(place, totals)
+        look = findings.Look(
+            name=place.name,
+            now=now,
+            heartbeat=await place.presence.read(),
+            live=sum(number for state, number in counts.items() if not state.is_final),
+            oldest_waiting=oldest,
+            letters=await self._letters(place),
+            space=await self._space(place),
+        )
+        found = list(findings.of_machine(look))
+        insight = MachineInsight(
+            name=place.name,
+            level=findings.worst(found),
+            heartbeat=look.heartbeat,
+            counts={state: number for state, number in counts.items() if number},
+            oldest_waiting=oldest,
+            outbox=look.letters.waiting,
+            undeliverable=look.letters.undeliverable,
+            disk_free_bytes=look.space.free_bytes if look.space else 0,
+            disk_total_bytes=look.space.total_bytes if look.space else 0,
+        )
+        return insight, found
+
+    async def _counts(
+        self, place: MachinePorts, totals: TrailTotals
+    ) -> tuple[timedelta | None, Counter[OrderState]]:
+        """How long the oldest order waits that could begin, and how many are in each state."""
+        counts: Counter[OrderState] = Counter()
+        for known in (totals.ended, totals.earlier):
+            for (name, state), number in known.items():
+                if name == place.name:
+                    counts[state] += number
+        waiting: list[datetime] = []
+        for view in await self._live_of(place):
+            counts[view.state] += 1
+            if view.state is OrderState.PENDING and view.waits_until is None:
+                waiting.append(age_key(view))
+        age = self._ports.clock.now() - min(waiting) if waiting else None
+        return (None if age is None else max(age, timedelta(0))), counts
+
+    async def _live_of(self, place: MachinePorts) -> list[OrderView]:
+        folder = next(each for each in self._folders.all if place in each.machines)
+        views = await self._living.of(folder)
+        return [view for view in views if folder.owner_of(view.order) is place]
+
+    async def _letters(self, place: MachinePorts) -> LetterCount:
+        try:
+            return await self._ports.outboxes[place.name].count()
+        except TransientError:  # the finding about the folder says so
+            return LetterCount(waiting=0, undeliverable=0)
+
+    async def _space(self, place: MachinePorts) -> DiskSpace | None:
+        try:
+            return await self._ports.folders[place.name].space()
+        except TransientError:
+            return None
+
+    async def _totals(self) -> TrailTotals:
+        await self._catch_up()
+        return await self._ports.index.totals()
