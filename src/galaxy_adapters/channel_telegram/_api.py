@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Self
@@ -136,7 +136,7 @@ class BotApi:
         spelling = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", method)
         waiting = self._config.patience + (patience or timedelta(0))
         try:
-            given = {key: _given(value) for key, value in (parameters or {}).items()}
+            given = {key: _given(key, value) for key, value in (parameters or {}).items()}
             return await self.bot.do_api_request(
                 spelling, given, read_timeout=waiting.total_seconds()
             )
@@ -174,11 +174,28 @@ class BotApi:
             ) from None
 
 
-def _given(value: object) -> object:
+def _given(name: str, value: object) -> object:
     """A parameter as the library takes it; files are read while they are sent."""
+    if name == "media" and isinstance(value, list):
+        return [_item(**item) for item in value]
     if isinstance(value, Upload):
         return telegram.InputFile(value.content, value.name, read_file_handle=False)
     return value
+
+
+def _item(
+    type: str,  # noqa: A002 - the API's own word
+    media: Upload,
+    caption: str | None = None,
+    caption_entities: Sequence[Mapping[str, Any]] = (),
+) -> telegram.InputMedia:
+    """One file of an album: the library wants its own objects there."""
+    kind = telegram.InputMediaPhoto if type == "photo" else telegram.InputMediaDocument
+    return kind(
+        telegram.InputFile(media.content, media.name, attach=True, read_file_handle=False),
+        caption=caption,
+        caption_entities=[telegram.MessageEntity(**entity) for entity in caption_entities],
+    )
 
 
 def _no_bot_api(method: str) -> CallFailed:

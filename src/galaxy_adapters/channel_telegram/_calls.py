@@ -94,7 +94,9 @@ class Calls:
         raise Refused(f"Telegram refuses {method} in every form")
 
     async def _once(self, method: str, parameters: Mapping[str, object]) -> Any:  # noqa: ANN401
-        has_files = any(isinstance(value, Upload) for value in parameters.values())
+        has_files = "media" in parameters or any(
+            isinstance(value, Upload) for value in parameters.values()
+        )
         try:
             return await self._api.call(
                 method, parameters, patience=_UPLOADING if has_files else None

@@ -65,7 +65,7 @@ class FilesPart:
     """Files as a photo, a document, or an album of either."""
 
     paths: tuple[str, ...]
-    are_photos: bool
+    are_photos: bool = False
 
 
 Part: TypeAlias = TextPart | WholePart | FilesPart

@@ -171,12 +171,9 @@ class Outbound:
                 f"send{kind.capitalize()}", {**common, kind: uploads[0], **_caption(words)}
             )
         # An album shows the caption of its first file, and has no buttons.
-        media: list[dict[str, object]] = [
-            {"type": kind, "media": f"attach://file{number}"} for number in range(len(uploads))
-        ]
+        media: list[dict[str, object]] = [{"type": kind, "media": upload} for upload in uploads]
         media[0] |= _caption(words)
-        contents = {f"file{number}": upload for number, upload in enumerate(uploads)}
-        return await self._calls.write("sendMediaGroup", {**common, "media": media, **contents})
+        return await self._calls.write("sendMediaGroup", {**common, "media": media})
 
     # ---- cards
 

@@ -88,12 +88,11 @@ def open_file(path: str, rules: OutgoingRules) -> OutgoingFile | Kept:
         return Kept(name, "because it is not there any more")
     except (OSError, ValueError, RuntimeError):  # a NUL in the name; a loop of links
         return Kept(name, "because it cannot be read")
-    stream = os.fdopen(descriptor, "rb")
     status = os.fstat(descriptor)
     reason = _objection(status, rules)
     if reason is None:
-        return OutgoingFile(name, status.st_size, stream)
-    stream.close()
+        return OutgoingFile(name, status.st_size, os.fdopen(descriptor, "rb"))
+    os.close(descriptor)
     return Kept(name, reason)
 
 
