@@ -104,7 +104,7 @@ async def build_gateway(plan: GatewayPlan) -> AsyncIterator[Caduceus]:
         channels: dict[str, Channel] = {}
         menus: dict[str, CommandMenu] = {}
         if TELEGRAM in plan.channels:
-            telegram = await open_telegram(home, notes, stack)
+            telegram = await open_telegram(home, plan.machines, notes, stack)
             channels[TELEGRAM] = menus[TELEGRAM] = telegram
         ports = GatewayPorts(
             channels=channels,

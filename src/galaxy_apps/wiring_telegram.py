@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from galaxy_apps.home import Home
-from galaxy_apps.settings import SettingsError
+from galaxy_apps.settings import Machine, SettingsError
 from galaxy_core.domain.status import Rate, Rates
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 TOTAL_BURST = 5
 """Messages to all chats that may go at once: with 25 a second still at most Telegram's 30."""
+CLOUD_UPLOAD, LOCAL_UPLOAD = 50, 2000
+"""Megabytes of the largest file that Telegram's server takes, and one of one's own."""
 METHODS, FILES = "/bot", "/file/bot"
 """How the two base addresses end."""
 
@@ -37,9 +41,9 @@ def _rate(every: timedelta, burst: int) -> Rate | None:
     return Rate(every=every, burst=burst) if every else None
 
 
-def telegram_config(home: Home) -> TelegramConfig:
+def telegram_config(home: Home, machines: Sequence[Machine]) -> TelegramConfig:
     """The bot; raises `SettingsError` without a token."""
-    from galaxy_adapters.channel_telegram import TelegramConfig
+    from galaxy_adapters.channel_telegram import OutgoingRules, TelegramConfig
 
     bot = home.configuration.settings.telegram.bot
     config = TelegramConfig(
@@ -48,6 +52,11 @@ def telegram_config(home: Home) -> TelegramConfig:
         webhook=_webhook(home),
         max_file_bytes=bot.max_file_megabytes << 20,
         is_local=bot.is_local,
+        outgoing=OutgoingRules(
+            roots=_roots(home, machines),
+            largest_bytes=(LOCAL_UPLOAD if bot.is_local else CLOUD_UPLOAD) << 20,
+        ),
+        has_drafts=bot.drafts,
     )
     if bot.base_url is None:
         return config
@@ -55,6 +64,19 @@ def telegram_config(home: Home) -> TelegramConfig:
 
     files = bot.base_file_url or bot.base_url.removesuffix(METHODS) + FILES
     return evolve(config, base_url=bot.base_url, base_file_url=files)
+
+
+def _roots(home: Home, machines: Sequence[Machine]) -> tuple[Path, ...]:
+    """Where files may be sent from: the folders in which agents work."""
+    projects = home.configuration.settings.projects.values()
+    folders = [machine.repo_path for machine in machines]
+    folders += [
+        machine.repo_path / project.repo_path.expanduser()
+        for project in projects
+        if project.repo_path is not None
+        for machine in machines
+    ]
+    return tuple(dict.fromkeys(folders))
 
 
 def _webhook(home: Home) -> WebhookConfig | None:
@@ -73,7 +95,9 @@ def _webhook(home: Home) -> WebhookConfig | None:
     )
 
 
-async def open_telegram(home: Home, notes: NoteStore, stack: AsyncExitStack) -> TelegramChannel:
+async def open_telegram(
+    home: Home, machines: Sequence[Machine], notes: NoteStore, stack: AsyncExitStack
+) -> TelegramChannel:
     """The channel, open as long as the stack is.
 
     Raises `SettingsError` where the libraries that it needs are not installed.
@@ -81,7 +105,8 @@ async def open_telegram(home: Home, notes: NoteStore, stack: AsyncExitStack) -> 
     try:
         from galaxy_adapters.channel_telegram import TelegramChannel
 
-        channel = TelegramChannel(telegram_config(home), notes, home.clock(), home.incidents)
+        config = telegram_config(home, machines)
+        channel = TelegramChannel(config, notes, home.clock(), home.incidents)
         return await stack.enter_async_context(channel)
     except ModuleNotFoundError as error:
         extras = "telegram,webhook" if error.name == "uvicorn" else "telegram"

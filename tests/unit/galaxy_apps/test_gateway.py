@@ -162,18 +162,23 @@ def test_what_the_settings_mean_for_telegram(project: Path) -> None:
         telegram={
             "base_url": "http://127.0.0.1:1/bot",
             "webhook": {"url": "https://h/t", "listen": "[::1]:90"},
+            "drafts": False,
         },
+        projects={"site": {"repo_path": "site"}, "talk": {}},
     )
-    config = telegram_config(Home(load()))
+    home = Home(load())
+    config = telegram_config(home, plan().machines)
     assert config.token == TOKEN
     assert config.base_file_url == "http://127.0.0.1:1/file/bot"
     assert config.webhook is not None
     assert (config.webhook.host, config.webhook.port) == ("::1", 90)
     assert len(config.webhook.secret) >= 32
-    again = telegram_config(Home(load())).webhook
+    again = telegram_config(home, ()).webhook
     assert again is not None
     assert again.secret != config.webhook.secret
     assert TOKEN not in repr(config)
+    assert not config.has_drafts
+    assert config.outgoing.roots == (project, project / "site")
 
 
 def test_the_rates_keep_what_telegram_bears(project: Path) -> None:
