@@ -144,3 +144,25 @@ class Site:
             f"--- {path.name}\n{path.read_text(errors='replace')}"
             for path in sorted(self.folder.glob("*.log"))
         )
+
+
+@define
+class House:
+    """A site that runs, with people to spare: what one test says, another one does not see."""
+
+    site: Site
+    telegram: BotApiProcess
+    _owners: list[Remote]
+    viewer: Remote
+    operator: Remote
+    forum: Remote
+    """A group with topics in which the bot listens."""
+
+    def person(self) -> Remote:
+        """An owner who has said nothing so far."""
+        return self._owners.pop()
+
+    def orders_of(self, person: Remote) -> list[dict[str, JSONValue]]:
+        """The person's orders that have ended."""
+        orders = [json.loads(path.read_bytes()) for path in self.site.layout.archive.glob("*.json")]
+        return [order for order in orders if order.get("person_id") == str(person.id)]

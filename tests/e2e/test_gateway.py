@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -13,7 +14,7 @@ import pytest
 
 from galaxy_apps.exit_codes import ExitCode
 from galaxy_core.domain.order import JSONValue
-from galaxy_core.testing.bot_api.process import BotApiProcess
+from galaxy_core.testing.bot_api.process import BotApiProcess, Remote
 from tests.e2e.machine import command_of, eventually
 from tests.e2e.phone import Site
 
@@ -83,6 +84,28 @@ def test_a_stranger_is_let_in_by_a_code(make_site: MakeSite, telegram: BotApiPro
     ann.do("writes", text="And this")
     eventually(lambda: len(site.trail("message_refused")) == 2, "the person is a stranger again")
     assert len(site.trail("order_submitted")) == 1
+
+
+def test_files_come_and_go_with_an_order(make_site: MakeSite, telegram: BotApiProcess) -> None:
+    """A document lies in the order's own folder; what lies beside it at the end comes back."""
+    ann = telegram.person("Ann")
+    site = make_site(authorized_users=[ann.id or 0])
+    site.start_gateway()
+    ann.do("sends_document", name="../notes.txt", content=b"read me", caption="What is this?")
+    eventually(lambda: bool(list(site.layout.orders.glob("*.json"))), "the order waits")
+    (order,) = (json.loads(path.read_text()) for path in site.layout.orders.glob("*.json"))
+    (sent,) = order["media"]
+    stored = site.folder / sent["path"]
+    assert stored.read_bytes() == b"read me"
+    assert stored.parent == site.layout.inbound_files(order["order_id"])
+    outgoing = site.layout.outbound_files(order["order_id"])
+    outgoing.mkdir(parents=True, mode=0o700)
+    (outgoing / "report.csv").write_text("a,b\n")
+    (outgoing / ".env").write_text("SECRET=1")
+    site.start_hermes()
+    site.wait_for(ann, "echo[1]: What is this?")
+    eventually(lambda: bool(_files(site, ann)), "the file is in the chat")
+    assert _files(site, ann) == {"report.csv": b"a,b\n"}
 
 
 def test_a_second_gateway_is_refused(make_site: MakeSite) -> None:
@@ -179,6 +202,10 @@ def test_it_costs_little_while_nothing_happens(make_site: MakeSite) -> None:
     assert kilobytes is not None
     assert int(kilobytes[1]) < 80_000
     assert share < 0.005
+
+
+def _files(site: Site, person: Remote) -> dict[str, bytes]:
+    return {file.name: file.content for seen in site.answers(person, "") for file in seen.files}
 
 
 def _processor_seconds(pid: int) -> float:
