@@ -85,7 +85,9 @@ class Outbound:
     _has_drafts: bool = True
     """Until Telegram says that it has no such thing."""
     _calls: Calls = field(init=False)
-    _parts: OrderedDict[Letter, tuple[Part, ...]] = field(factory=OrderedDict, init=False)
+    _parts: OrderedDict[Letter, tuple[Part, ...]] = field(
+        factory=OrderedDict, init=False, repr=False
+    )
 
     def __attrs_post_init__(self) -> None:
         self._calls = Calls(self._api)
