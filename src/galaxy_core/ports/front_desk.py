@@ -37,6 +37,8 @@ class FoundOrder:
     machine: str
     view: OrderView
     response: Response | None = None
+    is_new: bool = False
+    """After `submit`: whether it was not known before."""
 
 
 class FrontDesk(Protocol):

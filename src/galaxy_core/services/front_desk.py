@@ -83,7 +83,7 @@ class LocalFrontDesk(FrontDesk):
         view = await place.catalogue.get(enqueued.order_id)
         if view is None:  # it moves from folder to folder at this moment
             view = OrderView(order=evolve(order, id=enqueued.order_id), state=OrderState.PENDING)
-        return await self._found(place, view)
+        return evolve(await self._found(place, view), is_new=enqueued.is_new)
 
     async def cancel(self, order_id: OrderId, *, by: str) -> Cancellation:
         place, _ = await self._folders.find(order_id)
