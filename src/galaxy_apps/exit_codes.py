@@ -28,6 +28,6 @@ class ExitCode(enum.IntEnum):
     ALREADY_RUNNING = 9
     """Gateway: another one serves this folder."""
     INTERRUPTED = 130
-    """Ctrl-C (128 + SIGINT)."""
+    """Ctrl-C (128 + SIGINT); gateway: a second signal."""
     BROKEN_PIPE = 141
     """Whoever read the output went away (128 + SIGPIPE)."""

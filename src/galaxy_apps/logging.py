@@ -131,8 +131,9 @@ def configure_logging(
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level)
-    # A request line each, many a second: our own events say what matters.
-    for noisy in ("httpx", "httpcore"):
+    # A request line each, many a second: our own events say what matters.  What telegram logs
+    # below that holds people's messages.
+    for noisy in ("httpx", "httpcore", "telegram"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     logging.captureWarnings(True)  # noqa: FBT003  the standard library's own signature
     structlog.configure(

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -131,6 +132,47 @@ def test_it_stops_within_seconds(make_site: MakeSite, number: signal.Signals) ->
     assert gateway.wait(20) == ExitCode.OK
     assert time.monotonic() - began < STOP_S
     assert "Traceback" not in site.logs()
+
+
+@pytest.mark.parametrize("signals, code", [(1, ExitCode.OK), (2, ExitCode.INTERRUPTED)])
+def test_a_call_that_hangs_is_not_waited_for(
+    make_site: MakeSite, telegram: BotApiProcess, signals: int, code: ExitCode
+) -> None:
+    """A Telegram that does not answer holds a stop up for seconds, a second signal not at all."""
+    ann = telegram.person("Ann")
+    site = make_site(authorized_users=[ann.id or 0])
+    gateway = site.start_gateway()
+    telegram.do("plan", kind="hang", method="sendMessage", times=None)
+    ann.do("writes", text="/whoami")
+    eventually(lambda: bool(telegram.do("calls", method="sendMessage")), "the answer is sent")
+    began = time.monotonic()
+    for _ in range(signals):
+        gateway.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+    assert gateway.wait(20) == code
+    assert time.monotonic() - began < 2 * STOP_S
+    telegram.do("heal")
+    site.start_gateway()
+    site.wait_for(ann, str(ann.id))
+
+
+def test_telegram_may_call(make_site: MakeSite, telegram: BotApiProcess) -> None:
+    """With a webhook the same happens, without anybody asking for updates."""
+    ann = telegram.person("Ann")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    site = make_site(
+        authorized_users=[ann.id or 0],
+        telegram={"webhook": {"url": f"http://{address}/hook", "listen": address}},
+    )
+    gateway = site.start_gateway()
+    site.start_hermes()
+    ann.do("writes", text="Call me")
+    site.wait_for(ann, "echo[1]: Call me")
+    assert telegram.do("calls", method="getUpdates") == []
+    gateway.send_signal(signal.SIGTERM)
+    assert gateway.wait(20) == ExitCode.OK
 
 
 def test_what_came_while_it_was_dead_is_answered_once(

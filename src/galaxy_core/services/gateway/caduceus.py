@@ -137,7 +137,9 @@ class Caduceus:
                 is_group=lambda address: (address.channel, address.chat_id) in config.groups,
                 on_delivered=self._delivered,
             ),
-            CourierConfig(default_channel=config.default_channel),
+            CourierConfig(
+                default_channel=config.default_channel, stop_deadline=config.stop_deadline
+            ),
         )
 
     def report(self, incident: Incident) -> None:

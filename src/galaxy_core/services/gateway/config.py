@@ -56,6 +56,9 @@ class GatewayConfig:
     """Telegram shows it for five seconds."""
     default_channel: str = "telegram"
     """For letters that name a chat and no channel, as the original wrote them."""
+    stop_deadline: timedelta = timedelta(seconds=5)
+    """How long, in real time, a sending that was begun may take while the gateway stops; one that
+    is cut short is repeated once, marked."""
     has_drafts: bool = True
     """Whether the answer is shown while it is written, where the channel can."""
 
