@@ -10,7 +10,7 @@ from typing import Any, assert_never
 
 import structlog
 from anyio import to_thread
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from galaxy_adapters.channel_telegram._calls import Calls, Connection, MessageGone, Refused
 from galaxy_adapters.channel_telegram._cards import card_text
@@ -118,6 +118,7 @@ class Outbound:
         )
 
     async def _cut(self, letter: Letter) -> tuple[Part, ...]:
+        letter = evolve(letter, receipts=(), is_sent=False)  # which grow while it is delivered
         parts = self._parts.pop(letter, None)
         if parts is None:
             parts = await _in_thread(len(letter.message), partial(parts_of, letter))

@@ -30,9 +30,13 @@ _CONTROLS = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n
 }
 _RINGS = re.compile("[aAuUwy]\u030a")
 _SURROGATES = re.compile("[\ud800-\udfff]")
+# What the server takes: a host with a dot, and no name before it.  One address that it does not
+# like (also `http://localhost`, `mailto:`) would have the whole message refused.
 _SAFE_LINK = re.compile(
-    r"(?:https?://[^\s/?#]+|tg://[^\s]+|mailto:[^\s@]+@[^\s@]+)[^\s]*", re.IGNORECASE
+    r"(?:https?://[\w-]+(?:\.[\w-]+)+\.?(?::([0-9]{1,5}))?|tg://[A-Za-z0-9_.-]+)(?:[/?#]\S*)?",
+    re.IGNORECASE,
 )
+_HIGHEST_PORT = 65_535
 _LONGEST_LINK = 2048
 
 
@@ -131,7 +135,8 @@ def offsets(text: str, indices: Iterable[int]) -> Mapping[int, int]:
 
 def can_link(address: str) -> bool:
     """Whether an address may stand behind a text: nothing that runs when it is pressed."""
-    return len(address) <= _LONGEST_LINK and _SAFE_LINK.fullmatch(address) is not None
+    found = _SAFE_LINK.fullmatch(address) if len(address) <= _LONGEST_LINK else None
+    return found is not None and 0 < int(found[1] or 80) <= _HIGHEST_PORT
 
 
 def settled(spans: Iterable[Span]) -> tuple[Span, ...]:
