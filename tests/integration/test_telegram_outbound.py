@@ -182,16 +182,22 @@ async def test_kicked_out_of_a_group(outbound: Outbound, server: BotApiServer, a
 
 
 async def test_group_that_has_moved_is_followed(
-    outbound: Outbound, server: BotApiServer, ann: Person
+    outbound: Outbound, server: BotApiServer, ann: Person, tmp_path: Path
 ) -> None:
     """A group that became a supergroup has another id: the letter goes there, and the next too."""
     group = server.group("Team", ann, kind="group")
     new = group.upgrades()
+    (tmp_path / "ok.txt").write_text("fine" * 100_000)
     for _ in range(2):
-        receipt = await _send(outbound, _at(group), message="hello")
+        receipt = await _send(outbound, _at(group), message="", files=("ok.txt",))
         assert receipt.chat_id == str(group.id)
-    assert len(server.texts(new)) == 2
-    assert [call.status for call in server.calls("sendMessage")] == [400, 200, 200]
+    assert [len(file.content) for message in server.sent(new) for file in message.files] == [
+        400_000,
+        400_000,
+    ]
+    assert [call.status for call in server.calls("sendDocument")] == [400, 200, 200]
+    await outbound.hint(Typing(), _at(group))
+    assert new.chat.actions == ["typing"]
 
 
 async def test_topic_that_is_gone_costs_the_topic_only(

@@ -83,7 +83,7 @@ class Calls:
         mended = {key: value for key, value in parameters.items() if value is not None}
         for _ in range(4):  # each mending can be done once
             chat_id = str(mended.get("chat_id", ""))
-            mended |= {"chat_id": self._moved.get(chat_id, chat_id)} if chat_id else {}
+            mended |= {"chat_id": self.now_at(chat_id)} if chat_id else {}
             try:
                 return await self._once(method, mended)
             except CallRefused as refusal:
@@ -92,6 +92,10 @@ class Calls:
                 if not self._mend(mended, refusal):
                     raise _meaning(refusal) from None
         raise Refused(f"Telegram refuses {method} in every form")
+
+    def now_at(self, chat_id: str) -> str:
+        """The id that a chat has now."""
+        return self._moved.get(chat_id, chat_id)
 
     async def _once(self, method: str, parameters: Mapping[str, object]) -> Any:  # noqa: ANN401
         has_files = "media" in parameters or any(

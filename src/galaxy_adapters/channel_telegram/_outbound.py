@@ -208,6 +208,8 @@ class Outbound:
             return
         method, parameters = call
         given = {key: value for key, value in parameters.items() if value is not None}
+        if "chat_id" in given:
+            given["chat_id"] = self._calls.now_at(address.chat_id)
         try:
             await self._api.call(method, given)
         except CallRefused as refusal:
