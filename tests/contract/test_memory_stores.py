@@ -241,10 +241,10 @@ class MemoryOrderFilesHarness(MemoryHarness[OrderFiles], OrderFilesHarness):
 
     def __init__(self) -> None:
         self.files = MemoryOrderFiles()
-        super().__init__(lambda _: lambda: MemoryOrderFiles(self.files.folders))
+        super().__init__(lambda _: lambda: MemoryOrderFiles(self.files.folders, self.files.links))
 
     def put(self, folder: Path, name: str) -> None:
-        self.files.folders[folder].add(name)
+        self.files.put(folder, name)
 
 
 class TestMemoryOrderFiles(OrderFilesContract):

@@ -5,6 +5,7 @@ Paths only; nothing here touches the disk.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from attrs import field, frozen
@@ -71,6 +72,11 @@ class Layout:
     def outbound_files(self, order_id: str) -> Path:
         """Files that go to people with the answer to an order; `order_id` must be a valid id."""
         return self.notepads / "galaxy-order-files" / order_id / "out"
+
+    def outgoing_link(self, conversation: str) -> Path:
+        """Leads to the outbound files of the order that a conversation works on."""
+        digest = hashlib.sha256(conversation.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        return self.notepads / "galaxy-outgoing" / digest
 
     @property
     def settings_folder(self) -> Path:

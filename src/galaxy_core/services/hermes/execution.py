@@ -268,7 +268,8 @@ class Execution:
         if files is None or not self._order.channel or not self._order.chat_id:
             return None
         try:
-            return await files.open_outgoing(self._order.id)
+            conversation = self._order.conversation(self._config.machine)
+            return await files.open_outgoing(self._order.id, conversation)
         except TransientError as error:
             # The order itself can be carried out without.
             log.warning("order.no_outgoing_folder", order_id=self._order.id, error=str(error))

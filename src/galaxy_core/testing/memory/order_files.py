@@ -8,7 +8,7 @@ from pathlib import Path
 from attrs import define, field
 
 from galaxy_core.domain.errors import InvalidOrder
-from galaxy_core.domain.ids import OrderId, why_not_an_order_id
+from galaxy_core.domain.ids import ConversationKey, OrderId, why_not_an_order_id
 from galaxy_core.ports.order_files import OrderFiles
 from galaxy_core.testing.faults import Faults
 
@@ -19,6 +19,8 @@ class MemoryOrderFiles(OrderFiles):
 
     folders: dict[Path, set[str]] = field(factory=dict)
     """What plain files each folder holds; a test puts them there."""
+    links: dict[Path, Path] = field(factory=dict)
+    """What the agent's paths lead to."""
     root: Path = Path("/order-files")
     faults: Faults = field(factory=Faults, kw_only=True)
 
@@ -26,14 +28,20 @@ class MemoryOrderFiles(OrderFiles):
         """Where the files of an order lie."""
         return self.root / order_id / "out"
 
-    async def open_outgoing(self, order_id: OrderId) -> Path:
+    async def open_outgoing(self, order_id: OrderId, conversation: ConversationKey) -> Path:
         async with self.faults.around("files.open"):
             problem = why_not_an_order_id(order_id)
             if problem is not None:
                 raise InvalidOrder(f"The order's id cannot be a folder's name: {problem}.")
             folder = self.folder(order_id)
             self.folders.setdefault(folder, set())
-            return folder
+            link = self.root / "outgoing" / conversation
+            self.links[link] = folder
+            return link
+
+    def put(self, folder: Path, name: str) -> None:
+        """Put a file there, as an agent does."""
+        self.folders[self.links.get(folder, folder)].add(name)
 
     async def outgoing(self, order_id: OrderId) -> Sequence[str]:
         async with self.faults.around("files.list", is_write=False):

@@ -57,10 +57,11 @@ async def run(world: World, files: MemoryOrderFiles | None, *orders: Order) -> l
 async def test_what_the_agent_puts_there_goes_with_the_letter(
     world: World, files: MemoryOrderFiles
 ) -> None:
-    """The agent is told one folder of the order's own; the letter names what lies in it."""
+    """The agent is told one folder; the letter names what it has put there for this order."""
     (request,) = await run(world, files, make_order(id="a", **FROM_CHAT))
     assert request.system is not None
-    assert "/m/files/a/out" in request.system
+    (link,) = files.links
+    assert str(link) in request.system
     assert "\n" not in request.system
     assert world.letters.waiting["hermes-a"].files == ("files/a/out/plot.png",)
 
