@@ -1,0 +1,223 @@
+"""Server-sent events: numbered, with signs of life, to pages that may be slow.
+
+A page that reads too slowly is dropped, not waited for and not collected for: it comes back by
+itself, says the last number that it saw, and gets the rest from the store.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Self, TypeAlias
+
+import anyio
+from attrs import define, field, frozen
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from galaxy_core.domain.order import JSONObject
+
+__all__ = ["EventHub", "EventResponse", "ServerEvent", "Subscription", "last_event_id"]
+
+HEARTBEAT_SECONDS = 15.0
+"""Proxies cut a connection on which nothing comes for a minute."""
+RETRY_MILLISECONDS = 1000
+STOPPING = "galaxy.stopping"
+"""Where `serve` puts the event that ends all streams."""
+_MOST_WAITING = 256
+"""Events that may wait for one page."""
+
+
+@frozen
+class ServerEvent:
+    """One event, encoded once for all pages."""
+
+    encoded: bytes = field(repr=False)
+    number: int | None = None
+    """Its place in the store; None for what is over when it was seen."""
+
+    @classmethod
+    def of(cls, name: str, data: JSONObject, number: int | None = None) -> ServerEvent:
+        """An event of that name."""
+        lines = [] if number is None else [f"id: {number}"]
+        # JSON has no line ends of its own; lone halves of characters become question marks.
+        text = json.dumps(dict(data), ensure_ascii=False, separators=(",", ":"))
+        lines += [f"event: {name}", f"data: {text}", "", ""]
+        return cls("\n".join(lines).encode("utf-8", "replace"), number)
+
+
+class Dropped(Exception):
+    """The page was too slow, or everything ends."""
+
+
+@define(eq=False)
+class Subscription:
+    """What one page gets from now on."""
+
+    topic: str
+    _hub: EventHub
+    _waiting: deque[ServerEvent] = field(factory=deque, init=False)
+    _bell: anyio.Event = field(factory=anyio.Event, init=False)
+    dropped: anyio.Event = field(factory=anyio.Event, init=False)
+    """Set when this page gets nothing any more."""
+
+    async def next(self) -> Sequence[ServerEvent]:
+        """All that has come since the last call; waits for it.  May be cancelled.
+
+        Raises `Dropped`.
+        """
+        while not self._waiting:
+            if self.dropped.is_set():
+                raise Dropped
+            await self._bell.wait()
+        events = list(self._waiting)
+        self._waiting.clear()
+        if not self.dropped.is_set():
+            self._bell = anyio.Event()
+        return events
+
+    def put(self, event: ServerEvent) -> None:
+        """Have it wait for the page."""
+        if len(self._waiting) >= _MOST_WAITING:
+            self.drop()
+            return
+        self._waiting.append(event)
+        self._bell.set()
+
+    def drop(self) -> None:
+        """Give this page nothing any more."""
+        self._waiting.clear()
+        self.dropped.set()
+        self._bell.set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._hub.leave(self)
+
+
+@define(eq=False)
+class EventHub:
+    """Pages that listen, by topic."""
+
+    _pages: dict[str, set[Subscription]] = field(factory=dict, init=False)
+
+    def subscribe(self, topic: str) -> Subscription:
+        """Listen from now on; use it as a context."""
+        subscription = Subscription(topic, self)
+        self._pages.setdefault(topic, set()).add(subscription)
+        return subscription
+
+    def leave(self, subscription: Subscription) -> None:
+        """Listen no more.  Safe twice."""
+        pages = self._pages.get(subscription.topic, set())
+        pages.discard(subscription)
+        if not pages:
+            self._pages.pop(subscription.topic, None)
+
+    def publish(self, topic: str, event: ServerEvent) -> None:
+        """Give it to every page of the topic; never waits."""
+        for subscription in tuple(self._pages.get(topic, ())):
+            subscription.put(event)
+
+    def pages(self, topic: str | None = None) -> int:
+        """How many listen, to that topic or at all."""
+        if topic is not None:
+            return len(self._pages.get(topic, ()))
+        return sum(len(pages) for pages in self._pages.values())
+
+    def close(self) -> None:
+        """End all streams."""
+        for pages in tuple(self._pages.values()):
+            for subscription in tuple(pages):
+                subscription.drop()
+
+
+Missed: TypeAlias = Callable[[], Awaitable[Iterable[ServerEvent]]]
+"""Reads what the page has missed, after it has begun to listen."""
+
+
+class EventResponse(Response):
+    """A stream of events: first what was missed, then what comes; each numbered one once."""
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        hub: EventHub,
+        topic: str,
+        missed: Missed | None = None,
+        *,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    ) -> None:
+        super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
+        del self.headers["content-length"]
+        self._hub = hub
+        self._topic = topic
+        self._missed = missed
+        self._heartbeat = heartbeat_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream until the page goes, is too slow, or the server stops."""
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        with self._hub.subscribe(self._topic) as page:
+            async with anyio.create_task_group() as tasks:
+
+                async def until(end: Callable[[], Awaitable[object]]) -> None:
+                    await end()
+                    tasks.cancel_scope.cancel()
+
+                async def gone() -> None:
+                    while (await receive())["type"] != "http.disconnect":
+                        pass
+
+                tasks.start_soon(until, gone, name="page gone")
+                # A send that hangs because nobody reads is cut off too.
+                tasks.start_soon(until, page.dropped.wait, name="page dropped")
+                if (stopping := scope.get(STOPPING)) is not None:
+                    tasks.start_soon(until, stopping.wait, name="server stops")
+                await send(start)
+                await self._stream(page, send)
+        with anyio.move_on_after(1):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _stream(self, page: Subscription, send: Send) -> None:
+        async def write(data: bytes) -> None:
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+
+        await write(f"retry: {RETRY_MILLISECONDS}\n: hello\n\n".encode())
+        seen = 0
+        if self._missed is not None:
+            pieces = []
+            for event in await self._missed():
+                seen = max(seen, event.number or 0)
+                pieces.append(event.encoded)
+            if pieces:
+                await write(b"".join(pieces))
+        while True:
+            try:
+                with anyio.fail_after(self._heartbeat):
+                    events = await page.next()
+            except TimeoutError:
+                await write(b": still here\n\n")
+                continue
+            except Dropped:
+                return
+            new = [e for e in events if e.number is None or e.number > seen]
+            seen = max([seen, *(e.number or 0 for e in new)])
+            if new:
+                await write(b"".join(event.encoded for event in new))
+
+
+def last_event_id(header: str | None, parameter: str | None) -> int:
+    """The last number that a page saw; 0 for none.
+
+    The header comes from a browser that connects again by itself, and is newer than the address
+    with the parameter.
+    """
+    for text in (header, parameter):
+        if text and text.isascii() and text.isdigit() and len(text) < 19:  # noqa: PLR2004 - 64 bits
+            return int(text)
+    return 0
