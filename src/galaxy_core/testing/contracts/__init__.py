@@ -31,6 +31,7 @@ pytest.register_assert_rewrite(
             "control",
             "harness",
             "incident_sink",
+            "machine_folder",
             "note_store",
             "order_catalogue",
             "order_files",
@@ -41,6 +42,7 @@ pytest.register_assert_rewrite(
             "response_store",
             "run_journal",
             "session_store",
+            "trail_index",
             "transcriber",
         )
     )
@@ -82,6 +84,10 @@ from galaxy_core.testing.contracts.incident_sink import (  # noqa: E402
     IncidentHarness,
     IncidentSinkContract,
 )
+from galaxy_core.testing.contracts.machine_folder import (  # noqa: E402
+    FolderHarness,
+    MachineFolderContract,
+)
 from galaxy_core.testing.contracts.note_store import (  # noqa: E402
     NoteStoreContract,
     NoteStoreHarness,
@@ -106,6 +112,7 @@ from galaxy_core.testing.contracts.run_journal import (  # noqa: E402
     RunJournalContract,
 )
 from galaxy_core.testing.contracts.session_store import SessionStoreContract  # noqa: E402
+from galaxy_core.testing.contracts.trail_index import TrailIndexContract  # noqa: E402
 from galaxy_core.testing.contracts.transcriber import (  # noqa: E402
     TranscriberContract,
     TranscriberFeatures,
@@ -127,12 +134,14 @@ __all__ = [
     "DispatcherContract",
     "DispatcherFeatures",
     "DispatcherHarness",
+    "FolderHarness",
     "Harness",
     "IncidentFeatures",
     "IncidentHarness",
     "IncidentSinkContract",
     "JournalFeatures",
     "JournalHarness",
+    "MachineFolderContract",
     "MenuFeatures",
     "MenuHarness",
     "NoteStoreContract",
@@ -151,6 +160,7 @@ __all__ = [
     "RunJournalContract",
     "SessionStoreContract",
     "StoreFeatures",
+    "TrailIndexContract",
     "TranscriberContract",
     "TranscriberFeatures",
     "TranscriberHarness",

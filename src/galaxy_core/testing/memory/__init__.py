@@ -2,8 +2,9 @@
 
 They do what the ports' docstrings say, and pass the same contract suites as the adapters that
 keep things on disk.  What several processes share is an object of its own (`MemoryOrders`,
-`CommandBox`, `LetterBox`, `NoteBox`, `AuditLines`, `ChatService`, `MemoryAgent`), so that a test
-can let one "process" die and another one open what it left.  `Faults` makes any operation fail.
+`CommandBox`, `LetterBox`, `NoteBox`, `AuditLines`, `IndexBox`, `ChatService`, `MemoryAgent`), so
+that a test can let one "process" die and another one open what it left.  `Faults` makes any
+operation fail.
 """
 
 from galaxy_core.testing.clock import ManualClock
@@ -26,6 +27,7 @@ from galaxy_core.testing.memory.channel import (
 from galaxy_core.testing.memory.control import CommandBox, MemoryControl
 from galaxy_core.testing.memory.dispatcher import MemoryDispatcher
 from galaxy_core.testing.memory.incident_sink import MemoryIncidentSink
+from galaxy_core.testing.memory.machine_folder import MemoryMachineFolder
 from galaxy_core.testing.memory.note_store import MemoryNoteStore, NoteBox
 from galaxy_core.testing.memory.order_catalogue import MemoryOrderCatalogue
 from galaxy_core.testing.memory.order_files import MemoryOrderFiles
@@ -37,6 +39,11 @@ from galaxy_core.testing.memory.progress_feed import MemoryProgressFeed
 from galaxy_core.testing.memory.response_store import MemoryResponseStore
 from galaxy_core.testing.memory.run_journal import MemoryRunJournal
 from galaxy_core.testing.memory.session_store import MemorySessionStore
+from galaxy_core.testing.memory.trail_index import (
+    IndexBox,
+    MemoryTrailFeeder,
+    MemoryTrailIndex,
+)
 from galaxy_core.testing.memory.transcriber import MemoryTranscriber
 
 __all__ = [
@@ -48,6 +55,7 @@ __all__ = [
     "Crash",
     "Faults",
     "Hang",
+    "IndexBox",
     "LetterBox",
     "ManualClock",
     "MemoryAgent",
@@ -57,6 +65,7 @@ __all__ = [
     "MemoryControl",
     "MemoryDispatcher",
     "MemoryIncidentSink",
+    "MemoryMachineFolder",
     "MemoryNoteStore",
     "MemoryOrderCatalogue",
     "MemoryOrderFiles",
@@ -68,6 +77,8 @@ __all__ = [
     "MemoryResponseStore",
     "MemoryRunJournal",
     "MemorySessionStore",
+    "MemoryTrailFeeder",
+    "MemoryTrailIndex",
     "MemoryTranscriber",
     "NoteBox",
     "Pause",

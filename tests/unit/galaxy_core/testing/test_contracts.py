@@ -18,7 +18,9 @@ from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.command_menu import CommandMenu
 from galaxy_core.ports.control import Control
 from galaxy_core.ports.dispatcher import Dispatcher
+from galaxy_core.ports.front_desk import FrontDesk, Insight, Records
 from galaxy_core.ports.incident_sink import IncidentSink
+from galaxy_core.ports.machine_folder import MachineFolder
 from galaxy_core.ports.note_store import NoteStore
 from galaxy_core.ports.order_catalogue import OrderCatalogue
 from galaxy_core.ports.order_files import OrderFiles
@@ -29,10 +31,14 @@ from galaxy_core.ports.progress_feed import ProgressFeed
 from galaxy_core.ports.response_store import ResponseStore
 from galaxy_core.ports.run_journal import RunJournal
 from galaxy_core.ports.session_store import SessionStore
+from galaxy_core.ports.trail_index import TrailFeeder, TrailIndex
 from galaxy_core.ports.transcriber import Transcriber
 from galaxy_core.testing import contracts, memory
 from galaxy_core.testing.contracts import Contract, overrides, requires
 from tests import contract as contract_tests
+
+DRIVING = {FrontDesk, Insight, Records}
+"""Ports that services implement: what they owe is in the services' own tests."""
 
 SUITES: dict[type, type] = {
     AuditSink: contracts.AuditContract,
@@ -43,6 +49,7 @@ SUITES: dict[type, type] = {
     Control: contracts.ControlContract,
     Dispatcher: contracts.DispatcherContract,
     IncidentSink: contracts.IncidentSinkContract,
+    MachineFolder: contracts.MachineFolderContract,
     NoteStore: contracts.NoteStoreContract,
     OrderCatalogue: contracts.OrderCatalogueContract,
     OrderFiles: contracts.OrderFilesContract,
@@ -53,13 +60,15 @@ SUITES: dict[type, type] = {
     ResponseStore: contracts.ResponseStoreContract,
     RunJournal: contracts.RunJournalContract,
     SessionStore: contracts.SessionStoreContract,
+    TrailFeeder: contracts.TrailIndexContract,
+    TrailIndex: contracts.TrailIndexContract,
     Transcriber: contracts.TranscriberContract,
 }
 """Which suite states the contract of which port."""
 
 
 def all_ports() -> list[type]:
-    """Every protocol that `galaxy_core.ports` defines."""
+    """Every protocol that `galaxy_core.ports` defines, for adapters to implement."""
     found = []
     for info in pkgutil.iter_modules(ports.__path__):
         module = importlib.import_module(f"{ports.__name__}.{info.name}")
@@ -69,6 +78,7 @@ def all_ports() -> list[type]:
             if isinstance(value, type)
             and value.__module__ == module.__name__
             and Protocol in value.__bases__
+            and value not in DRIVING
         ]
     return found
 

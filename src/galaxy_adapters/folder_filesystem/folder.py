@@ -1,0 +1,95 @@
+"""Looking at a machine's folder: room on its disk, files of orders, the end of the health log.
+
+Blocking calls run in threads: a network folder may take its time.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from anyio import to_thread
+
+from galaxy_adapters._files import storage_errors
+from galaxy_core.domain.ids import OrderId, why_not_an_order_id
+from galaxy_core.ports.machine_folder import DiskSpace, MachineFolder
+from galaxy_core.wire.layout import Layout
+
+__all__ = ["FilesystemMachineFolder"]
+
+_BLOCK = 1 << 16
+_MOST_BYTES = 1 << 20
+"""Of a log's end; more than people look at, whatever its lines hold."""
+
+
+class FilesystemMachineFolder(MachineFolder):
+    """One machine's folder."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    async def space(self) -> DiskSpace:
+        return await to_thread.run_sync(self._space)
+
+    def _space(self) -> DiskSpace:
+        with storage_errors("look at the disk of", self._layout.repo_path):
+            usage = shutil.disk_usage(self._layout.repo_path)
+        return DiskSpace(free_bytes=usage.free, total_bytes=usage.total)
+
+    async def files_of(self, order_id: OrderId) -> Sequence[str]:
+        if why_not_an_order_id(order_id) is not None:
+            return ()
+        return await to_thread.run_sync(self._files_of, order_id)
+
+    def _files_of(self, order_id: OrderId) -> Sequence[str]:
+        came = self._layout.inbound_files(order_id)
+        made = self._layout.outbound_files(order_id)
+        return tuple(path for folder in (came, made) for path in _plain_files(folder))
+
+    async def health_log(self, limit: int) -> Sequence[str]:
+        return await to_thread.run_sync(_tail, self._layout.health_log, limit)
+
+
+def _plain_files(folder: Path) -> list[str]:
+    # Through a link in their place, files would be shown that belong to something else.
+    if any(each.is_symlink() for each in (folder.parent.parent, folder.parent, folder)):
+        return []
+    with storage_errors("read", folder):
+        try:
+            with os.scandir(folder) as entries:
+                names = [
+                    entry.name
+                    for entry in entries
+                    if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False)
+                ]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+    return [str(folder / name) for name in sorted(names)]
+
+
+def _tail(path: Path, limit: int) -> list[str]:
+    """The last lines of a file, read from its end."""
+    if limit <= 0:
+        return []
+    with storage_errors("read", path):
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:
+            return []
+        with file:
+            end = file.seek(0, os.SEEK_END)
+            start, data = end, b""
+            # One line break more than lines: the last line ends with one.
+            while start > 0 and data.count(b"\n") <= limit and len(data) < _MOST_BYTES:
+                step = min(_BLOCK, start)
+                start -= step
+                file.seek(start)
+                data = file.read(step) + data
+    lines = data.decode("utf-8", "replace").split("\n")
+    if not lines[-1]:
+        lines.pop()
+    if start > 0:
+        lines = lines[1:]  # its beginning was not read
+    return [line.rstrip("\r") for line in lines[-limit:]]
