@@ -12,8 +12,9 @@ confirmed) and the handler, which is safe twice, takes it again.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
+import anyio
 import structlog
 from attrs import define, evolve, field, frozen
 
@@ -27,6 +28,7 @@ from galaxy_core.domain.status import Notice, PressAnswered
 from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.note_store import Note, NoteStore
 from galaxy_core.ports.outbox import Outbox
+from galaxy_core.services._concurrency import wait_for_event
 from galaxy_core.services.gateway.roster import Roster
 from galaxy_core.services.gateway.shows import Shows
 from galaxy_core.services.trail import Trail
@@ -42,6 +44,8 @@ SEND_OFF, WRITE = "ok", "text"
 """What the buttons carry that are no choices."""
 OVER = "This was answered already, or does not matter any more."
 TOAST_CHARACTERS = 200
+RECEIPT_PATIENCE = timedelta(seconds=3)
+"""How long a reply waits for the note on where a question stands: people see it before."""
 
 
 Handler = Callable[[Ask, Sequence[str], Inbound], Awaitable[str]]
@@ -74,6 +78,9 @@ class AskDesk:
     _handlers: dict[str, Handler] = field(factory=dict, init=False)
     _answering: set[str] = field(factory=set, init=False)
     """Ids of asks whose answer is on its way: nobody else says what became of them."""
+    _lock: anyio.Lock = field(factory=anyio.Lock, init=False)
+    """Held from the reading of a note to its writing: presses and receipts come side by side."""
+    _arrived: anyio.Event = field(factory=anyio.Event, init=False)
 
     def on_choice(self, kind: str, handler: Handler) -> None:
         """From now on answers to asks of this kind go there."""
@@ -108,9 +115,13 @@ class AskDesk:
         if not letter.name.startswith(LETTER):
             return
         ids = tuple(i for receipt in receipts for i in receipt.message_ids)
-        open_ask = await self._find(letter.name.removeprefix(LETTER))
+        async with self._lock:
+            open_ask = await self._find(letter.name.removeprefix(LETTER))
+            if open_ask is not None:
+                await self._put(evolve(open_ask, message_ids=ids))
         if open_ask is not None:
-            await self._put(evolve(open_ask, message_ids=ids))
+            arrived, self._arrived = self._arrived, anyio.Event()
+            arrived.set()
         elif ids and letter.chat_id and letter.channel:
             # It was over before it arrived.
             address = Address(channel=letter.channel, chat_id=letter.chat_id, topic=letter.topic)
@@ -119,15 +130,19 @@ class AskDesk:
 
     async def close(self, ask_id: str, text: str) -> None:
         """End an ask without an answer of a person; its message says why.  Safe twice."""
-        open_ask = await self._find(ask_id)
-        if open_ask is not None and ask_id not in self._answering:
-            await self._close(open_ask, text)
+        if ask_id in self._answering:
+            return
+        async with self._lock:
+            open_ask = await self._find(ask_id)
+            if open_ask is not None:
+                await self._close(open_ask, text)
 
     async def close_of_order(self, order_id: OrderId, text: str) -> None:
         """End all asks of an order."""
-        for open_ask in await self.all_open():
-            if open_ask.ask.order_id == order_id:
-                await self._close(open_ask, text)
+        async with self._lock:
+            for open_ask in await self.all_open():
+                if open_ask.ask.order_id == order_id:
+                    await self._close(open_ask, text)
 
     async def all_open(self) -> list[OpenAsk]:
         """Everything that waits for an answer, oldest first."""
@@ -135,13 +150,14 @@ class AskDesk:
 
     async def expire(self, now: datetime, text: str) -> list[Ask]:
         """End the asks whose time is over; those that were."""
-        over = [
-            open_ask
-            for open_ask in await self.all_open()
-            if open_ask.ask.expires_at is not None and open_ask.ask.expires_at <= now
-        ]
-        for open_ask in over:
-            await self._close(open_ask, text)
+        async with self._lock:
+            over = [
+                open_ask
+                for open_ask in await self.all_open()
+                if open_ask.ask.expires_at is not None and open_ask.ask.expires_at <= now
+            ]
+            for open_ask in over:
+                await self._close(open_ask, text)
         return [open_ask.ask for open_ask in over]
 
     # ---- answering
@@ -152,20 +168,34 @@ class AskDesk:
         if prefix != PREFIX:
             return False
         ask_id, _, what = rest.partition(":")
-        open_ask = await self._find(ask_id)
-        where = open_ask.ask.address if open_ask else None
-        if open_ask is None or where is None or _place(where) != _place(pressed.address):
-            self._toast(pressed, OVER, is_alert=True)
-        elif (sentence := await self._why_not(open_ask.ask, pressed)) is not None:
-            self._toast(pressed, sentence, is_alert=True)
-        else:
-            await self._take_button(open_ask, what, pressed)
+        async with self._lock:
+            open_ask = await self._find(ask_id)
+            where = open_ask.ask.address if open_ask else None
+            if open_ask is None or where is None or _place(where) != _place(pressed.address):
+                self._toast(pressed, OVER, is_alert=True)
+            elif (sentence := await self._why_not(open_ask.ask, pressed)) is not None:
+                self._toast(pressed, sentence, is_alert=True)
+            else:
+                await self._take_button(open_ask, what, pressed)
         return True
 
     async def take_text(self, message: InboundMessage) -> bool:
         """Take a message that answers an ask; False when it does not."""
         if not message.text.strip():
             return False
+        if message.reply_to is not None:
+            await self._wait_for_receipt(message.address)
+        async with self._lock:
+            return await self._take_text(message)
+
+    async def _wait_for_receipt(self, address: Address) -> None:
+        arrived = self._arrived
+        for open_ask in await self.all_open():
+            if _place(open_ask.ask.address) == _place(address) and not open_ask.message_ids:
+                await wait_for_event(arrived, self._clock, RECEIPT_PATIENCE)
+                return
+
+    async def _take_text(self, message: InboundMessage) -> bool:
         for open_ask in reversed(await self.all_open()):
             ask = open_ask.ask
             if _place(ask.address) != _place(message.address):

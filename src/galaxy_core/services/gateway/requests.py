@@ -146,7 +146,8 @@ def _question(
     question: Question,
     number: tuple[int, int],
 ) -> Ask:
-    head = f"**{question.header}**\n" if question.header else ""
+    is_head_new = not question.text.startswith(question.header)
+    head = f"**{question.header}**\n" if is_head_new else ""
     described = [f"• {o.label}: {o.description}" for o in question.options if o.description]
     return Ask(
         id=short_id(QUESTION, machine.name, order.id, request_id, str(number[0])),
