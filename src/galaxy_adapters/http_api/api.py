@@ -59,7 +59,8 @@ def routes(
             answers={200: Answer(description="OpenAPI 3.1.")},
         ),
     ]
-    return [*as_routes(operations), Route("/api{rest:path}", _Nothing(), name="/api")]
+    rest = [Route(path, _Nothing(), name=path) for path in ("/api", "/api/{rest:path}")]
+    return [*as_routes(operations), *rest]
 
 
 class _Nothing:

@@ -5,12 +5,13 @@ The routes are made from the same operations as the document, so neither can be 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 
 from attrs import field, frozen
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -62,8 +63,13 @@ def answer(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Make the answer that holds a document."""
+    content = to_document(document)
+    try:
+        body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # half a character that somebody wrote: kept, as an escape
+        body = json.dumps(content, separators=(",", ":")).encode()
     all_headers = {"Cache-Control": "no-store", **(headers or {})}
-    return JSONResponse(to_document(document), status_code=status, headers=all_headers)
+    return Response(body, status, all_headers, media_type="application/json")
 
 
 def as_routes(operations: Sequence[Operation]) -> list[Route]:
