@@ -216,7 +216,8 @@ class Guard:
         if cookie is None:
             raise Problem(
                 403,
-                f"This address was used before, or is too old: each is good once. {self._access.advice}",
+                "This address was used before, or is too old: each is good once."
+                f" {self._access.advice}",
                 title="This key is not good any more",
             )
         set_cookie(answer, self._access, cookie)
