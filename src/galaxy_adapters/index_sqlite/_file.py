@@ -39,7 +39,8 @@ _COMPANIONS = ("-wal", "-shm", "-journal")
 _MODE = 0o600
 """Lines tell how orders begin."""
 _BUSY_S = 5.0
-_LOG_PAGES, _LOG_LIMIT_BYTES = 4_000, 32 << 20
+_LOG_PAGES, _LOG_LIMIT_BYTES = 10_000, 8 << 20
+"""Each move of the log into the file writes pages again and syncs twice: seldom is cheaper."""
 _CACHE_KIB = 8_192
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PRIMARY = 0xFF

@@ -123,6 +123,11 @@ class Layout:
         return self.state / "gateway.sqlite3"
 
     @property
+    def trail_index(self) -> Path:
+        """Figures and searches over audit trails: an SQLite database, made again at any time."""
+        return self.state / "trail-index.sqlite3"
+
+    @property
     def gateway_lock(self) -> Path:
         """Held by the one gateway that serves this folder."""
         return self.state / "gateway.lock"
