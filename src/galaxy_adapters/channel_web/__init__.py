@@ -14,8 +14,8 @@ What the page calls (paths below `/chat`; JSON; errors are problem details, RFC 
 | GET `/chat/api/events?after=<number>` | server-sent events, see below |
 | GET `/chat/files/<id>` | a file; pictures are shown, all else is downloaded |
 
-Messages come as `{messages: [M], has_more, number}`, oldest first.  One with files is sent as a form
-(`multipart/form-data`) with the same fields.  202 says that it is on the disk.
+Messages come as `{messages: [M], has_more, number}`, oldest first.  One with files is sent as a
+form (`multipart/form-data`) with the same fields.  202 says that it is on the disk.
 
 `key` is made by the page (a UUID): the same key is the same message, however often it is sent.
 
