@@ -17,6 +17,17 @@ __all__ = ["Pages", "safe"]
 
 HERE = Path(__file__).parent
 _THEMES = frozenset({"light", "dark"})
+SECTIONS = (("/", "Dashboard"), ("/orders", "Orders"), ("/audit", "Trail"), ("/chat", "Chat"))
+"""Addresses and names of the pages that every page leads to."""
+# What has no shape of its own and changes or hides the text around it: halves of characters,
+# control characters, overrides of the writing direction.
+_SHAPELESS = {
+    **dict.fromkeys(
+        [*range(9), 11, 12, *range(14, 32), *range(127, 160)], "\N{REPLACEMENT CHARACTER}"
+    ),
+    **dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\N{REPLACEMENT CHARACTER}"),
+    **dict.fromkeys(range(0xD800, 0xE000), "\N{REPLACEMENT CHARACTER}"),
+}
 
 
 def safe(html: str) -> Markup:
@@ -24,17 +35,26 @@ def safe(html: str) -> Markup:
     return Markup(html)  # noqa: S704 - that is what this is for
 
 
+def _shown(value: object) -> object:
+    """What a template shows of a value: of texts, what can be seen."""
+    if isinstance(value, str) and not isinstance(value, Markup) and not value.isprintable():
+        return value.translate(_SHAPELESS)
+    return value
+
+
 @define(eq=False)
 class Pages:
     """Renders templates of this package and of the folders given.
 
-    Every template sees `asset(name)`, `is_demo`, `theme` (`light`, `dark` or empty: as the system
-    has it) and `person` (empty when nobody is logged in).
+    Every template sees `asset(name)`, `is_demo`, `has_login`, `sections`, `theme` (`light`, `dark`
+    or empty: as the system has it), `path` and `person` (empty when nobody is logged in).
     """
 
     assets: Assets
     folders: Sequence[Path] = ()
     is_demo: bool = False
+    sections: Sequence[tuple[str, str]] = SECTIONS
+    has_login: bool = False
     _environment: Environment = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -46,8 +66,14 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
+            finalize=_shown,
         )
-        self._environment.globals |= {"asset": self.assets.url, "is_demo": self.is_demo}
+        self._environment.globals |= {
+            "asset": self.assets.url,
+            "is_demo": self.is_demo,
+            "has_login": self.has_login,
+            "sections": self.sections,
+        }
 
     def text(self, template: str, **context: object) -> str:
         """A template, filled in."""
@@ -62,4 +88,5 @@ class Pages:
         person = visitor.person if visitor is not None else ""
         shell = {"theme": theme if theme in _THEMES else "", "person": person, "path": ""}
         shell["path"] = request.url.path
-        return HTMLResponse(self.text(template, **(shell | context)), status_code=status)
+        html = self.text(template, **(shell | context)).encode("utf-8", "replace")
+        return HTMLResponse(html, status_code=status)

@@ -20,7 +20,7 @@ from galaxy_adapters._web.assets import Assets
 from galaxy_adapters._web.bodies import BodyLimit
 from galaxy_adapters._web.guard import LOGIN_PATH, Guard, set_cookie
 from galaxy_adapters._web.markdown import code_styles
-from galaxy_adapters._web.pages import HERE, Pages
+from galaxy_adapters._web.pages import HERE, SECTIONS, Pages
 from galaxy_adapters._web.problems import Problem, problem_of, problem_response, wants_page
 from galaxy_adapters._web.sessions import LoginRefused, SessionDesk
 from galaxy_adapters._web.uploads import read_form
@@ -52,6 +52,8 @@ class Site:
     _clock: Clock
     folders: Sequence[Path] = ()
     is_demo: bool = field(default=False, kw_only=True)
+    sections: Sequence[tuple[str, str]] = field(default=SECTIONS, kw_only=True)
+    """Addresses and names of the pages that every page leads to; those that are served."""
     sessions: SessionDesk = field(init=False)
     assets: Assets = field(init=False)
     pages: Pages = field(init=False)
@@ -63,7 +65,8 @@ class Site:
         for folder in (HERE, *self.folders):
             self.assets.add_folder(folder / "static")
         templates = [folder / "templates" for folder in self.folders]
-        self.pages = Pages(self.assets, templates, self.is_demo)
+        has_login = self.access.has_login
+        self.pages = Pages(self.assets, templates, self.is_demo, self.sections, has_login)
 
     def application(self, routes: Sequence[BaseRoute]) -> ASGIApp:
         """The application: these routes, and what belongs to every server."""
