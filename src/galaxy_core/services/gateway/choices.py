@@ -10,7 +10,8 @@ from attrs import define, evolve, frozen
 from galaxy_core.domain.message import Address
 from galaxy_core.ports.note_store import Note, NoteStore
 from galaxy_core.services.gateway.config import GatewayPorts, MachinePorts
-from galaxy_core.wire.structure import from_json, to_json
+from galaxy_core.services.gateway.records import read
+from galaxy_core.wire.structure import to_json
 
 CONVERSATION = "conversation"
 
@@ -32,9 +33,7 @@ class Choices:
     async def of(self, address: Address) -> Chosen:
         """What the conversation has chosen."""
         note = await self._notes.get(CONVERSATION, conversation_of(address))
-        if note is None:
-            return Chosen()
-        return from_json(note.value, Chosen, name=f"The note on conversation {note.key}")
+        return read(note, Chosen) or Chosen()
 
     async def choose_machine(self, address: Address, machine: str | None) -> None:
         """The next orders of the conversation go there; safe twice."""

@@ -19,9 +19,10 @@ from galaxy_core.domain.people import Person, Role
 from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.note_store import Note, NoteStore
 from galaxy_core.ports.outbox import Outbox
+from galaxy_core.services.gateway.records import read_all
 from galaxy_core.services.gateway.roster import Roster
 from galaxy_core.services.trail import Trail
-from galaxy_core.wire.structure import from_json, to_json
+from galaxy_core.wire.structure import to_json
 
 PAIRING = "pairing"
 ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -90,10 +91,7 @@ class PairingDesk:
 
     async def open(self) -> list[PairingRequest]:
         """Requests that have not expired; those that have are forgotten."""
-        requests = [
-            from_json(note.value, PairingRequest, name=f"The note on code {note.key}")
-            for note in await self._notes.list(PAIRING)
-        ]
+        requests = read_all(await self._notes.list(PAIRING), PairingRequest)
         now = self._clock.now()
         if over := [r.code for r in requests if r.expires_at <= now]:
             await self._notes.close(PAIRING, over)
@@ -115,7 +113,7 @@ class PairingDesk:
         person = Person(
             channel=request.address.channel,
             id=request.person_id,
-            role=role or (Role.OPERATOR if await self._roster.owners() else Role.OWNER),
+            role=role or await self._role_for(request),
             name=request.name,
             since=self._clock.now(),
         )
@@ -133,6 +131,12 @@ class PairingDesk:
         await self._outbox.post(_welcome(request, person))
         await self._notes.close(PAIRING, [request.code])
         return person
+
+    async def _role_for(self, request: PairingRequest) -> Role:
+        # On the list already: a confirmation that failed half way, and must not make the first
+        # owner, whom it has just let in, somebody else's operator.
+        known = await self._roster.role_of(request.address.channel, request.person_id)
+        return known or (Role.OPERATOR if await self._roster.owners() else Role.OWNER)
 
 
 def _welcome(request: PairingRequest, person: Person) -> Letter:

@@ -9,7 +9,8 @@ from attrs import define, field
 from galaxy_core.domain.message import Address
 from galaxy_core.domain.people import Person, Role
 from galaxy_core.ports.note_store import Note, NoteStore
-from galaxy_core.wire.structure import from_json, to_json
+from galaxy_core.services.gateway.records import read, read_all
+from galaxy_core.wire.structure import to_json
 
 PERSON = "person"
 
@@ -32,8 +33,7 @@ class Roster:
         for person in self._named:
             if (person.channel, person.id) == (channel, person_id):
                 return person
-        note = await self._notes.get(PERSON, _key(channel, person_id))
-        return None if note is None else _read(note)
+        return read(await self._notes.get(PERSON, _key(channel, person_id)), Person)
 
     async def role_of(self, channel: str, person_id: str) -> Role | None:
         """The person's role; None for a stranger."""
@@ -43,7 +43,7 @@ class Roster:
     async def people(self) -> Sequence[Person]:
         """Everybody, those of the settings first."""
         named = {(person.channel, person.id) for person in self._named}
-        admitted = [_read(note) for note in await self._notes.list(PERSON)]
+        admitted = read_all(await self._notes.list(PERSON), Person)
         others = (p for p in admitted if (p.channel, p.id) not in named)
         self._known = (*self._named, *others)
         return self._known
@@ -77,7 +77,3 @@ def own_chat(person: Person) -> Address:
 
 def _key(channel: str, person_id: str) -> str:
     return f"{channel}:{person_id}"
-
-
-def _read(note: Note) -> Person:
-    return from_json(note.value, Person, name=f"The note on person {note.key}")
