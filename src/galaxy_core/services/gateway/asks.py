@@ -11,6 +11,7 @@ confirmed) and the handler, which is safe twice, takes it again.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -19,7 +20,7 @@ import structlog
 from attrs import define, evolve, field, frozen
 
 from galaxy_core.domain.ask import Ask, Choice
-from galaxy_core.domain.audit import AuditType
+from galaxy_core.domain.audit import AuditSeverity, AuditType
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.letter import Button, Buttons, ButtonStyle, Letter, LetterFormat, Receipt
 from galaxy_core.domain.message import Address, ButtonPressed, Inbound, InboundMessage
@@ -29,10 +30,13 @@ from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.note_store import Note, NoteStore
 from galaxy_core.ports.outbox import Outbox
 from galaxy_core.services._concurrency import wait_for_event
+from galaxy_core.services.gateway.markup import bare
+from galaxy_core.services.gateway.records import read, read_all
 from galaxy_core.services.gateway.roster import Roster
 from galaxy_core.services.gateway.shows import Shows
+from galaxy_core.services.gateway.slash import command_of
 from galaxy_core.services.trail import Trail
-from galaxy_core.wire.structure import from_json, to_json
+from galaxy_core.wire.structure import to_json
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +47,15 @@ LETTER = "ask-"
 SEND_OFF, WRITE = "ok", "text"
 """What the buttons carry that are no choices."""
 OVER = "This was answered already, or does not matter any more."
+USE_BUTTONS = (
+    "Please press one of the buttons below the question. "
+    "For a new order, write without replying to it."
+)
 TOAST_CHARACTERS = 200
+ENDS_KEPT = 200
+NOTICE_CHARACTERS = 3_000
+"""Of a question that stay when it is over: the channel cuts a message at its end, where the answer
+stands."""
 RECEIPT_PATIENCE = timedelta(seconds=3)
 """How long a reply waits for the note on where a question stands: people see it before."""
 
@@ -81,6 +93,8 @@ class AskDesk:
     _lock: anyio.Lock = field(factory=anyio.Lock, init=False)
     """Held from the reading of a note to its writing: presses and receipts come side by side."""
     _arrived: anyio.Event = field(factory=anyio.Event, init=False)
+    _ends: OrderedDict[str, str] = field(factory=OrderedDict, init=False)
+    """What became of the last asks: some are over before their letters have arrived here."""
 
     def on_choice(self, kind: str, handler: Handler) -> None:
         """From now on answers to asks of this kind go there."""
@@ -125,7 +139,8 @@ class AskDesk:
         elif ids and letter.chat_id and letter.channel:
             # It was over before it arrived.
             address = Address(channel=letter.channel, chat_id=letter.chat_id, topic=letter.topic)
-            notice = Notice(text=f"{letter.message}\n\n_{OVER}_")
+            ask_id = letter.name.removeprefix(LETTER)
+            notice = Notice(text=_ended(letter.message, self._ends.get(ask_id, f"_{OVER}_")))
             self._courier.show(letter.name, notice, address, message_id=ids[-1])
 
     async def close(self, ask_id: str, text: str) -> None:
@@ -137,28 +152,28 @@ class AskDesk:
             if open_ask is not None:
                 await self._close(open_ask, text)
 
-    async def close_of_order(self, order_id: OrderId, text: str) -> None:
+    async def close_of_order(self, machine: str, order_id: OrderId, text: str) -> None:
         """End all asks of an order."""
         async with self._lock:
             for open_ask in await self.all_open():
-                if open_ask.ask.order_id == order_id:
+                if (open_ask.ask.machine, open_ask.ask.order_id) == (machine, order_id):
                     await self._close(open_ask, text)
 
     async def all_open(self) -> list[OpenAsk]:
         """Everything that waits for an answer, oldest first."""
-        return [_read(note) for note in await self._notes.list(ASK)]
+        return read_all(await self._notes.list(ASK), OpenAsk)
 
-    async def expire(self, now: datetime, text: str) -> list[Ask]:
-        """End the asks whose time is over; those that were."""
-        async with self._lock:
-            over = [
-                open_ask
-                for open_ask in await self.all_open()
-                if open_ask.ask.expires_at is not None and open_ask.ask.expires_at <= now
-            ]
-            for open_ask in over:
-                await self._close(open_ask, text)
-        return [open_ask.ask for open_ask in over]
+    async def overdue(self, now: datetime) -> list[Ask]:
+        """Asks whose time is over."""
+        return [
+            open_ask.ask
+            for open_ask in await self.all_open()
+            if open_ask.ask.expires_at is not None and open_ask.ask.expires_at <= now
+        ]
+
+    async def prune(self, before: datetime) -> None:
+        """Forget the ids of asks that were over before then."""
+        await self._notes.prune(ASK, before)
 
     # ---- answering
 
@@ -174,15 +189,23 @@ class AskDesk:
             if open_ask is None or where is None or _place(where) != _place(pressed.address):
                 self._toast(pressed, OVER, is_alert=True)
             elif (sentence := await self._why_not(open_ask.ask, pressed)) is not None:
+                await self._refuse(open_ask.ask, pressed, sentence)
                 self._toast(pressed, sentence, is_alert=True)
             else:
+                if not open_ask.message_ids and pressed.message_id:
+                    # People are faster than the receipt: they have seen where it stands.
+                    open_ask = evolve(open_ask, message_ids=(pressed.message_id,))
                 await self._take_button(open_ask, what, pressed)
         return True
 
-    async def take_text(self, message: InboundMessage) -> bool:
-        """Take a message that answers an ask; False when it does not."""
-        if not message.text.strip():
-            return False
+    async def take_text(self, message: InboundMessage) -> str | None:
+        """Take a message that answers an ask; what its sender is to be told.
+
+        Empty when there is nothing to tell, None when it answers none.  A command is never an
+        answer, nor is what comes with files, which an agent could not be handed.
+        """
+        if not message.text.strip() or message.files or command_of(message.text) is not None:
+            return None
         if message.reply_to is not None:
             await self._wait_for_receipt(message.address)
         async with self._lock:
@@ -195,29 +218,41 @@ class AskDesk:
                 await wait_for_event(arrived, self._clock, RECEIPT_PATIENCE)
                 return
 
-    async def _take_text(self, message: InboundMessage) -> bool:
+    async def _take_text(self, message: InboundMessage) -> str | None:
         for open_ask in reversed(await self.all_open()):
             ask = open_ask.ask
             if _place(ask.address) != _place(message.address):
                 continue
             is_reply = message.reply_to is not None and message.reply_to in open_ask.message_ids
-            is_awaited = open_ask.writer == message.sender_id
-            if not (is_reply or is_awaited) or await self._why_not(ask, message) is not None:
+            # What somebody else wrote, or what is written in another topic, is nobody's answer.
+            is_awaited = (
+                open_ask.writer == message.sender_id
+                and ask.address == message.address
+                and not message.quotes
+            )
+            if not (is_reply or is_awaited):
                 continue
+            if (sentence := await self._why_not(ask, message)) is not None:
+                if not is_reply:
+                    continue
+                await self._refuse(ask, message, sentence)
+                return sentence
             named = _named_choice(ask, message.text)
-            if named is not None:
-                await self._answer(open_ask, [named], message)
-                return True
-            if ask.allows_text:
-                await self._answer(open_ask, [message.text.strip()], message)
-                return True
-        return False
+            if named is None and not ask.allows_text:
+                return USE_BUTTONS
+            await self._answer(open_ask, [named or message.text.strip()], message)
+            return ""
+        return None
 
     async def _take_button(self, open_ask: OpenAsk, what: str, pressed: ButtonPressed) -> None:
         ask = open_ask.ask
         if what == WRITE and ask.allows_text:
             await self._put(evolve(open_ask, writer=pressed.sender_id))
-            self._toast(pressed, "Write your answer as your next message here.", is_alert=True)
+            # A bot is not shown what is said in a group, unless it is said to the bot.
+            how = "Reply to the question with your answer."
+            if not pressed.is_group:
+                how = "Write your answer as your next message here."
+            self._toast(pressed, how, is_alert=True)
             return
         if what == SEND_OFF and ask.is_multiple:
             values = [ask.choices[index].value for index in open_ask.chosen]
@@ -266,6 +301,21 @@ class AskDesk:
             )
         )
 
+    async def _refuse(self, ask: Ask, by: Inbound, sentence: str) -> None:
+        await self._trail.record(
+            self._trail.event(
+                AuditType.MESSAGE_REFUSED,
+                ask.order_id,
+                severity=AuditSeverity.WARNING,
+                reason=sentence,
+                kind=ask.kind,
+                key=by.key,
+                channel=by.channel,
+                chat_id=by.chat_id,
+                person=by.sender_id,
+            )
+        )
+
     async def _why_not(self, ask: Ask, by: Inbound) -> str | None:
         """Why this person may not answer; None when they may."""
         role = await self._roster.role_of(by.channel, by.sender_id)
@@ -280,15 +330,17 @@ class AskDesk:
     # ---- notes and messages
 
     async def _find(self, ask_id: str) -> OpenAsk | None:
-        note = await self._notes.get(ASK, ask_id)
-        return None if note is None else _read(note)
+        return read(await self._notes.get(ASK, ask_id), OpenAsk)
 
     async def _put(self, open_ask: OpenAsk) -> None:
         await self._notes.put([_note(open_ask)])
 
     async def _close(self, open_ask: OpenAsk, text: str) -> None:
-        self._show(open_ask, Notice(text=f"{open_ask.ask.text}\n\n{text}"))
+        self._show(open_ask, Notice(text=_ended(open_ask.ask.text, text)))
         await self._notes.close(ASK, [open_ask.ask.id])
+        self._ends[open_ask.ask.id] = text
+        while len(self._ends) > ENDS_KEPT:
+            self._ends.popitem(last=False)
 
     def _show(self, open_ask: OpenAsk, notice: Notice) -> None:
         if open_ask.message_ids:
@@ -297,13 +349,18 @@ class AskDesk:
             self._courier.show(LETTER + ask.id, notice, ask.address, message_id=last)
 
     def _toast(self, pressed: ButtonPressed, text: str, *, is_alert: bool = False) -> None:
-        plain = " ".join(text.replace("*", "").replace("_", " ").split())
+        plain = bare(text)
         if len(plain) > TOAST_CHARACTERS:
             plain = plain[: TOAST_CHARACTERS - 1] + "…"
         self._courier.hint(
             PressAnswered(press_id=pressed.press_id, text=plain, is_alert=is_alert),
             pressed.address,
         )
+
+
+def _ended(text: str, how: str) -> str:
+    head = text if len(text) <= NOTICE_CHARACTERS else f"{text[:NOTICE_CHARACTERS]}…"
+    return f"{head}\n\n{how}"
 
 
 def _place(address: Address) -> tuple[str, str]:
@@ -357,7 +414,3 @@ def _data(ask: Ask, what: str) -> str:
 
 def _note(open_ask: OpenAsk) -> Note:
     return Note(kind=ASK, key=open_ask.ask.id, value=to_json(open_ask))
-
-
-def _read(note: Note) -> OpenAsk:
-    return from_json(note.value, OpenAsk, name=f"The note on ask {note.key}")

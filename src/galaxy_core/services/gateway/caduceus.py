@@ -239,6 +239,8 @@ class Caduceus:
         except TransientError as error:
             # Not confirmed: it comes again after a restart.
             log.error("message.kept", key=inbound.key, error=str(error))
+        except Exception:  # as above; it comes again after a restart
+            log.exception("message.kept", key=inbound.key)
 
     async def _take_message(self, message: InboundMessage) -> None:
         role = await self._roster.role_of(message.channel, message.sender_id)
@@ -247,9 +249,10 @@ class Caduceus:
             return
         if not await self._door.admits(message, role) or role is None:
             return
-        if not message.is_edit and await self._asks.take_text(message):
-            return
-        if not message.is_edit and await self._commands.run(message, role):
+        said = None if message.is_edit else await self._asks.take_text(message)
+        if said:
+            await self._replies.say(message, said)
+        if said is not None or await self._commands.run(message, role):
             return
         await self._intake.take(message, role)
 
@@ -313,6 +316,8 @@ class Caduceus:
                 await self._holding.sweep()
             except TransientError as error:
                 log.warning("asks.sweep_failed", error=str(error))
+            except Exception:  # a bug of ours must not end the gateway
+                log.exception("asks.sweep_crashed")
             await self._ports.clock.sleep(SWEEP_EVERY)
 
     async def _keep_people(self) -> None:
@@ -326,6 +331,8 @@ class Caduceus:
                 await self._publish_menus(people)
             except TransientError as error:
                 log.warning("people.read_failed", error=str(error))
+            except Exception:  # a bug of ours must not end the gateway
+                log.exception("people.reading_crashed")
             await self._ports.clock.sleep(PEOPLE_EVERY)
 
     async def _publish_menus(self, people: Sequence[Person]) -> None:

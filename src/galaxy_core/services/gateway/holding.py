@@ -20,13 +20,16 @@ from galaxy_core.domain.order import JSONObject, Order
 from galaxy_core.domain.people import Deed
 from galaxy_core.services.gateway.asks import AskDesk
 from galaxy_core.services.gateway.config import GatewayPorts, MachinePorts
+from galaxy_core.services.gateway.markup import plain
 from galaxy_core.services.gateway.submitting import Submitter
 from galaxy_core.services.trail import Trail, preview
 from galaxy_core.wire.order import decode_order, encode_order
 
 STALE, FORWARD, EDIT = "stale", "forward", "edit"
+HELD = (STALE, FORWARD, EDIT)
 RUN, DROP = "run", "drop"
 GOOD_FOR = timedelta(days=2)
+NOT_CHOSEN = "_Nothing was chosen._"
 NOT_RUN = "_Not run: nobody said that it should be._"
 
 
@@ -40,7 +43,7 @@ class HoldingDesk:
     _trail: Trail
 
     def __attrs_post_init__(self) -> None:
-        for kind in (STALE, FORWARD, EDIT):
+        for kind in HELD:
             self._asks.on_choice(kind, self._decided)
 
     async def hold_stale(
@@ -48,19 +51,22 @@ class HoldingDesk:
     ) -> None:
         """It came while nothing ran here, and is older than the settings allow."""
         age = _age(self._ports.clock.now() - message.sent_at)
-        text = f"This came {age} ago, while I was away:\n\n> {preview(order.payload)}\n\nRun it?"
+        text = f"This came {age} ago, while I was away:\n\n{_shown(order)}\n\nRun it{_on(order)}?"
         await self._hold(STALE, message, machine, order, text, ("Run it", "Drop it"))
 
     async def hold_forward(
         self, message: InboundMessage, machine: MachinePorts, order: Order
     ) -> None:
         """Somebody else's words, passed on without any of the person's own."""
-        text = "You passed this on without a word of your own. Shall I take it as an order?"
+        text = (
+            "You passed this on without a word of your own. "
+            f"Shall I take it as an order{_on(order)}?"
+        )
         await self._hold(FORWARD, message, machine, order, text, ("Take it as an order", "No"))
 
     async def hold_edit(self, message: InboundMessage, machine: MachinePorts, order: Order) -> None:
         """A message that was an order was changed."""
-        text = f"You changed this message:\n\n> {preview(order.payload)}\n\nRun it again?"
+        text = f"You changed this message:\n\n{_shown(order)}\n\nRun it again{_on(order)}?"
         await self._hold(EDIT, message, machine, order, text, ("Run again", "No"))
 
     async def drop(self, message: InboundMessage, reason: str) -> None:
@@ -79,7 +85,11 @@ class HoldingDesk:
 
     async def sweep(self) -> None:
         """End the asks that nobody has answered in time."""
-        for ask in await self._asks.expire(self._ports.clock.now(), NOT_RUN):
+        for ask in await self._asks.overdue(self._ports.clock.now()):
+            if ask.kind not in HELD:
+                await self._asks.close(ask.id, NOT_CHOSEN)
+                continue
+            # The line first: an ask that is closed is looked at no more.
             await self._trail.record(
                 self._trail.event(
                     AuditType.MESSAGE_DROPPED,
@@ -90,6 +100,7 @@ class HoldingDesk:
                     chat_id=ask.address.chat_id,
                 )
             )
+            await self._asks.close(ask.id, NOT_RUN)
 
     async def _hold(
         self,
@@ -151,6 +162,16 @@ class HoldingDesk:
         order = decode_order(data, name="held", received_at=received_at)
         await self._submitter.submit(machine, order)
         return "_It runs._"
+
+
+def _shown(order: Order) -> str:
+    words = preview(order.payload) or ", ".join(m.name or "a file" for m in order.media)
+    return f"> {plain(words)}"
+
+
+def _on(order: Order) -> str:
+    # One message may be held for several machines, each with a question of its own.
+    return f" on **{plain(order.target)}**" if order.target else ""
 
 
 def _age(age: timedelta) -> str:

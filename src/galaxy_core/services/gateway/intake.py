@@ -114,11 +114,11 @@ class Intake:
 
         Raises `TransientError` when it has to be taken again later.
         """
-        if not may(role, Deed.ORDER):
-            await self._replies.say(message, "You can look, but not give orders: ask an owner.")
-            return
         if message.is_edit:
-            await self._offer_again(message, text, machines[0])
+            await self._offer_again(message, text, machines, role, is_for_each=is_for_each)
+            return
+        if not may(role, Deed.ORDER):
+            await self._refuse(message, "You can look, but not give orders: ask an owner.")
             return
         wanted = [(machine, machine.name if is_for_each else None) for machine in machines]
         if await self._was_taken(message, wanted):
@@ -189,15 +189,36 @@ class Intake:
                 message, "This came while I was away, and is too old now: I have not run it."
             )
 
-    async def _offer_again(self, message: InboundMessage, text: str, machine: MachinePorts) -> None:
+    async def _offer_again(
+        self,
+        message: InboundMessage,
+        text: str,
+        machines: Sequence[MachinePorts],
+        role: Role | None,
+        *,
+        is_for_each: bool,
+    ) -> None:
         """An edited message runs again only when a person says so."""
-        if await machine.catalogue.get(order_id_for(message)) is None:
-            return  # it was no order before it was edited
-        again = evolve(message, message_id=f"{message.message_id}-edit-{message.key}")
-        order = await self._compose(evolve(again, is_edit=False), text, machine, None)
-        if order is not None:
+        if not may(role, Deed.ORDER) or not await self._was_order(message):
+            return
+        again = evolve(
+            message, message_id=f"{message.message_id}-edit-{message.key}", is_edit=False
+        )
+        for machine in machines:
+            name = machine.name if is_for_each else None
+            order = await self._compose(again, text, machine, name)
+            if order is None:
+                return
             order = evolve(order, reply_to=message.message_id)
             await self._holding.hold_edit(message, machine, order)
+
+    async def _was_order(self, message: InboundMessage) -> bool:
+        """Whether it had become an order, of any machine, before it was edited."""
+        for machine in self._ports.machines.values():
+            for name in (None, machine.name):
+                if await machine.catalogue.get(order_id_for(message, name)) is not None:
+                    return True
+        return False
 
     async def _refuse(self, message: InboundMessage, sentence: str) -> None:
         await self._trail.record(

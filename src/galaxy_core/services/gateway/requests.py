@@ -24,12 +24,17 @@ from galaxy_core.domain.run import (
 from galaxy_core.ports.note_store import Note
 from galaxy_core.services.gateway.asks import AskDesk
 from galaxy_core.services.gateway.config import GatewayPorts, MachinePorts
+from galaxy_core.services.gateway.markup import code, plain
 
 PERMISSION, QUESTION = "permission", "question"
 PART = "answer"
 """Notes: the answer to one of several questions that an agent asked together."""
 PATTERNS_SHOWN = 5
+LABEL_CHARACTERS = 30
+"""A phone cuts a button's text at about that: longer ones are told above the buttons, too."""
 
+_YES = frozenset({"yes", "y", "ok", "okay", "allow"})
+"""Typed answers to "May I?" that are no refusal."""
 _SAID = {
     PermissionChoice.ONCE: "_Allowed once._",
     PermissionChoice.ALWAYS: "_Allowed from now on._",
@@ -70,6 +75,8 @@ class RequestDesk:
 
     async def _permitted(self, ask: Ask, values: Sequence[str], by: Inbound) -> str:
         value = values[0] if values else PermissionChoice.REJECT.value
+        if value.casefold().strip(" .!") in _YES:
+            value = PermissionChoice.ONCE.value
         if value in set(PermissionChoice):
             choice = PermissionChoice(value)
             await self._send(ask, PermissionReply(choice=choice), by)
@@ -83,17 +90,15 @@ class RequestDesk:
         number, total = ask.subject["number"], ask.subject["total"]
         if not isinstance(number, int) or not isinstance(total, int):
             raise TypeError("an ask of ours has numbers")
-        labels = [_label(ask, value) for value in values]
         await self._ports.notes.put(
-            [Note(kind=PART, key=_part(ask, number), value={"labels": list(labels)})]
+            [Note(kind=PART, key=_part(ask, number), value={"labels": list(values)})]
         )
         parts = [await self._ports.notes.get(PART, _part(ask, n)) for n in range(1, total + 1)]
         found = [_labels(part) for part in parts if part is not None]
         if len(found) == total:
             await self._send(ask, QuestionReply(answers=tuple(found)), by)
             await self._ports.notes.close(PART, [_part(ask, n) for n in range(1, total + 1)])
-        chosen = ", ".join(labels) or "nothing"
-        return f"_Answer: {chosen}_"
+        return f"_Answer: {plain(', '.join(values) or 'nothing')}_"
 
     async def _send(self, ask: Ask, answer: Answer, by: Inbound) -> None:
         machine = self._ports.find_machine(ask.machine or "")
@@ -113,10 +118,10 @@ class RequestDesk:
 def _permission(
     machine: MachinePorts, order: Order, address: Address, event: PermissionRequested
 ) -> Ask:
-    lines = [f"**May I?** {event.title or event.permission}"]
+    lines = [f"**May I?** {plain(event.title or event.permission)}"]
     if event.title:
-        lines.append(f"({event.permission})")
-    shown = [f"`{pattern}`" for pattern in event.patterns[:PATTERNS_SHOWN]]
+        lines.append(f"({plain(event.permission)})")
+    shown = [code(pattern) for pattern in event.patterns[:PATTERNS_SHOWN]]
     if len(event.patterns) > PATTERNS_SHOWN:
         shown.append(f"and {len(event.patterns) - PATTERNS_SHOWN} more")
     return Ask(
@@ -148,16 +153,18 @@ def _question(
 ) -> Ask:
     is_head_new = not question.text.startswith(question.header)
     head = f"**{question.header}**\n" if is_head_new else ""
-    described = [f"• {o.label}: {o.description}" for o in question.options if o.description]
+    described = [
+        f"• {o.label}: {o.description}" if o.description else f"• {o.label}"
+        for o in question.options
+        if o.description or len(o.label) > LABEL_CHARACTERS
+    ]
     return Ask(
         id=short_id(QUESTION, machine.name, order.id, request_id, str(number[0])),
         kind=QUESTION,
         address=address,
         text="\n".join([head + question.text, *described]),
-        choices=tuple(
-            Choice(label=option.label, value=str(index))
-            for index, option in enumerate(question.options)
-        ),
+        # The label is the answer: what a person types must not be taken for a button's number.
+        choices=tuple(Choice(label=o.label, value=o.label) for o in question.options),
         asked=order.person_id,
         machine=machine.name,
         order_id=order.id,
@@ -167,11 +174,6 @@ def _question(
         allows_text=question.allows_free_text or not question.options,
         subject={"number": number[0], "total": number[1]},
     )
-
-
-def _label(ask: Ask, value: str) -> str:
-    """What the agent offered; what a person typed is its own label."""
-    return next((choice.label for choice in ask.choices if choice.value == value), value)
 
 
 def _part(ask: Ask, number: int) -> str:

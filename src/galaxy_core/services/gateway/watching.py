@@ -47,6 +47,7 @@ WAITING_LOOK = timedelta(seconds=3)
 CARD = "card"
 """Kind of the courier's notes on messages."""
 KEY = "order:"
+ORDER_OVER = "_The order is over._"
 
 
 @define
@@ -92,11 +93,11 @@ class OrderWatcher:
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             try:
-                await self._look()
-                await self._tidy_up()
+                is_tidy = False
                 while True:
-                    await self._ports.clock.sleep(LOOK_AGAIN)
                     await self._look()
+                    is_tidy = is_tidy or await self._tidied_up()
+                    await self._ports.clock.sleep(LOOK_AGAIN)
             finally:
                 self._tasks = None
 
@@ -120,6 +121,9 @@ class OrderWatcher:
         except TransientError as error:
             # The next look watches it again.
             log.warning("order.watch_failed", order_id=watch.order.id, error=str(error))
+        except Exception:
+            # Supervision point: an order that cannot be shown is answered all the same.
+            log.exception("order.watch_crashed", order_id=watch.order.id)
         finally:
             self._watches.pop((watch.machine.name, watch.order.id), None)
 
@@ -131,8 +135,24 @@ class OrderWatcher:
             except TransientError as error:
                 log.warning("order.look_failed", machine=machine.name, error=str(error))
 
+    async def _tidied_up(self) -> bool:
+        """Whether what was left of orders that ended while nobody watched is put away."""
+        try:
+            await self._tidy_up()
+        except TransientError as error:
+            log.warning("order.tidying_failed", error=str(error))
+            return False
+        return True
+
     async def _tidy_up(self) -> None:
-        """Retire the messages of orders that ended while nobody watched."""
+        for open_ask in await self._asks.all_open():
+            ask = open_ask.ask
+            machine = self._ports.machines.get(ask.machine or "")
+            if machine is None or ask.order_id is None:
+                continue
+            view = await machine.catalogue.get(ask.order_id)
+            if view is None or view.state.is_final:
+                await self._asks.close(ask.id, ORDER_OVER)
         for note in await self._ports.notes.list(CARD):
             if not note.key.startswith(KEY):
                 continue
@@ -176,7 +196,7 @@ class _Watch:
         view = await self._view()
         status = None if view is None else self._status(view)
         self._courier.retire(self._key, status)
-        await self._asks.close_of_order(self.order.id, "_The order is over._")
+        await self._asks.close_of_order(self.machine.name, self.order.id, ORDER_OVER)
 
     # ---- hearing
 

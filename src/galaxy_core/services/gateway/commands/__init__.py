@@ -6,16 +6,21 @@ from collections.abc import Sequence
 
 from attrs import define
 
-from galaxy_core.domain.audit import AuditType
+from galaxy_core.domain.audit import AuditSeverity, AuditType
 from galaxy_core.domain.message import InboundMessage
 from galaxy_core.domain.people import Deed, Role, may
 from galaxy_core.ports.command_menu import MenuEntry
 from galaxy_core.services.gateway.commands import looking, people, steering
 from galaxy_core.services.gateway.commands.call import Call, Command, Tools
 from galaxy_core.services.gateway.replies import Replies
+from galaxy_core.services.gateway.slash import command_of
 from galaxy_core.services.trail import Trail
 
 __all__ = ["COMMANDS", "Command", "CommandDesk", "Tools", "command_of", "help_text", "menu_for"]
+
+
+ORDER = "order"
+CHANGED = "You changed a command. I carry out only what is sent: please send it as a new message."
 
 
 async def _help(call: Call) -> str:
@@ -25,7 +30,7 @@ async def _help(call: Call) -> str:
 COMMANDS = (
     Command(name="help", description="What I can do", run=_help),
     Command(
-        name="order",
+        name=ORDER,
         description="Give an order to a machine, or to all",
         run=steering.order,
         deed=Deed.ORDER,
@@ -115,21 +120,6 @@ _MARKS = (
 )
 
 
-def command_of(text: str) -> tuple[str, str] | None:
-    """Name and arguments of `/name arguments`; None for any other text.
-
-    A path such as `/etc/hosts` is no command, nor is a slash alone.
-    """
-    if not text.startswith("/"):
-        return None
-    words = text[1:].split(maxsplit=1)
-    name = words[0].casefold() if words and not text[1:2].isspace() else ""
-    rest = words[1] if len(words) > 1 else ""
-    if not name or not name.isascii() or not name.replace("_", "").isalnum():
-        return None
-    return name, rest
-
-
 def is_quick(text: str) -> bool:
     """Whether the text is a command that may be carried out before what came earlier."""
     found = command_of(text)
@@ -178,11 +168,26 @@ class CommandDesk:
             return False
         name, arguments = found
         command = _BY_NAME.get(name)
+        if message.is_edit and (command is None or command.name != ORDER):
+            await self._replies.say(message, CHANGED)
+            return True
         if command is None:
             await self._replies.say(message, f"I know no command `/{name}`. /help lists them all.")
             return True
         if not may(role, command.deed):
-            await self._replies.say(message, f"/{name} is not for a {role.value}: ask an owner.")
+            sentence = f"/{name} is not for a {role.value}: ask an owner."
+            await self._trail.record(
+                self._trail.event(
+                    AuditType.MESSAGE_REFUSED,
+                    severity=AuditSeverity.WARNING,
+                    reason=sentence,
+                    key=message.key,
+                    channel=message.channel,
+                    chat_id=message.chat_id,
+                    person=message.sender_id,
+                )
+            )
+            await self._replies.say(message, sentence)
             return True
         call = Call(message=message, arguments=arguments, role=role, tools=self._tools)
         answer = await command.run(call)

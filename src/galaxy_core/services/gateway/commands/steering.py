@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from attrs import evolve
 
@@ -28,6 +29,8 @@ ENDED_BADLY = frozenset(
     {OrderState.FAILED, OrderState.CANCELLED, OrderState.EXPIRED, OrderState.DEAD}
 )
 SESSIONS = 15
+GOOD_FOR = timedelta(hours=12)
+"""How long an offer of choices stays open."""
 
 _CANCELLED = {
     Cancellation.ENDED: "Cancelled `{}`; it had not begun.",
@@ -198,6 +201,7 @@ async def _offer(call: Call, kind: str, text: str, names: Sequence[str]) -> None
             choices=tuple(Choice(label=name, value=name) for name in names),
             deed=Deed.ORDER,
             reply_to=call.message.message_id,
+            expires_at=call.tools.ports.clock.now() + GOOD_FOR,
         )
     )
 

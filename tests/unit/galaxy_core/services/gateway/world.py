@@ -225,6 +225,7 @@ class GatewayWorld:
             chat_id=place,
             data=self.button(label, place).data,
             sent_at=self.clock.now(),
+            is_group=chat is not None,
         )
         self.service.push(pressed)
         return pressed

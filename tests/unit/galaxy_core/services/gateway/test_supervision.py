@@ -1,0 +1,96 @@
+"""One bad record, refusing store or defect is one person's trouble, not everybody's."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from galaxy_core.domain.errors import StorageUnavailable
+from galaxy_core.domain.ids import RequestId
+from galaxy_core.domain.message import FileKind, RemoteFile
+from galaxy_core.domain.run import (
+    PermissionRequested,
+    Question,
+    QuestionAsked,
+    TextAppended,
+)
+from galaxy_core.domain.status import PressAnswered
+from galaxy_core.testing.memory.note_store import KeptNote
+from tests.unit.galaxy_core.services.gateway.world import (
+    OPERATOR,
+    OWNER,
+    STRANGER,
+    GatewayWorld,
+)
+
+pytestmark = pytest.mark.anyio
+
+PERMISSION = PermissionRequested(
+    request_id=RequestId("per_1"), permission="bash", patterns=("rm x",), title="rm x"
+)
+DONE = TextAppended(text="done", part="p")
+PHOTO = RemoteFile(id="file-1", kind=FileKind.PHOTO)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> GatewayWorld:
+    """Give one machine, its Hermes and a gateway."""
+    return GatewayWorld(tmp_path)
+
+
+def toasts(world: GatewayWorld) -> list[str]:
+    """What people were told about the buttons they pressed."""
+    return [hint.text for _, hint in world.service.hints if isinstance(hint, PressAnswered)]
+
+
+def asking(*questions: Question) -> QuestionAsked:
+    """An agent that wants to know something."""
+    return QuestionAsked(request_id=RequestId("que_1"), questions=questions)
+
+
+@pytest.mark.parametrize("kind", ["ask", "person", "pairing", "conversation"])
+async def test_broken_note_stops_nobody_else(world: GatewayWorld, kind: str) -> None:
+    """A record that a newer or older version wrote is left alone; people are served."""
+    key = f"memory:{OWNER}" if kind == "conversation" else "broken"
+    world.notes.kinds[kind] = {key: KeptNote(json.dumps({"since": "no time", "machine": [1]}))}
+    async with world.running():
+        await world.clock.elapse(timedelta(minutes=3))
+        world.say("do it", by=OPERATOR)
+        await world.until(lambda: len(world.answers(OPERATOR)) == 1)
+        world.say("/start", by=STRANGER)
+        await world.until(lambda: bool(world.texts(STRANGER)))
+        world.say("/whoami", message_id="9")
+        await world.until(lambda: not world.service.messages)
+
+
+@pytest.mark.parametrize("count", [1, 3, 6])
+async def test_store_that_refuses_at_the_start_ends_nothing(
+    world: GatewayWorld, count: int
+) -> None:
+    """Whatever cannot be read when the gateway starts is read when it can."""
+    world.faults.fail("notes.list", StorageUnavailable("away"), times=count)
+    async with world.running():
+        await world.clock.elapse(timedelta(minutes=1))
+        world.say("do it")
+        await world.until(lambda: len(world.answers()) == 1)
+
+
+async def test_defect_in_watching_one_order_is_that_orders_only(
+    world: GatewayWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An order that cannot be shown is answered all the same, and so are the others."""
+
+    async def broken(order_id: object) -> None:
+        raise ValueError(order_id)
+
+    monkeypatch.setattr(world.lab.progress, "latest", broken)
+    monkeypatch.setattr(world.lab.progress, "follow", broken)
+    async with world.running():
+        world.say("do it")
+        await world.until(lambda: len(world.answers()) == 1)
+        await world.clock.elapse(timedelta(minutes=2))
+        world.say("and this", message_id="2")
+        await world.until(lambda: len(world.answers()) == 2)
