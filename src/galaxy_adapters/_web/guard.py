@@ -137,7 +137,7 @@ class Guard:
             raise Problem(
                 421,
                 "This server is not called so. Use the address that it printed, or add this name"
-                " to `web.hosts` in the settings.",
+                " to `web.names` in the settings.",
                 headers={"connection": "close"},
             )
         return host[0]

@@ -119,16 +119,29 @@ class TelegramSettings:
 
 @frozen(kw_only=True)
 class WebSettings:
-    """The web channel."""
+    """The page, and the programs' way in."""
 
-    enabled: bool = field(default=False, metadata=key("enabled"))
-    """Off unless asked for: an open port is a decision."""
+    enabled: bool | None = field(default=None, metadata=key("enabled"))
+    """Whether people are heard on the page.  None: by `galaxy up`, which is there to be opened,
+    and not by a gateway that runs alone, where an open port is a decision."""
+    host: str = field(default="127.0.0.1", metadata=key("host", env="GALAXY_WEB_HOST"))
+    """Where to listen.  The loopback address: any other one needs `password`."""
     port: int = field(default=8080, metadata=key("port", minimum=1, maximum=65535))
-    """TCP port; the original's default."""
+    """TCP port of a gateway that runs alone; the original's default."""
+    names: tuple[str, ...] = field(default=(), metadata=key("names"))
+    """Further names under which the page is called: those of a proxy that ends HTTPS before it.
+    Requests for any other name are refused."""
+    token: Secret | None = field(default=None, metadata=key("token", env="GALAXY_WEB_TOKEN"))
+    """What programs send along.  None: one is made at the first start, in `.galaxy/web-token`."""
+    password: Secret | None = field(default=None, metadata=key("password"))
+    """A hash, written by `galaxy config password`; none: people come in by the printed address."""
     authorized_users: tuple[UserName, ...] = field(default=(), metadata=key("authorized_users"))
-    """User names that may log in."""
-    secure_cookies: bool = field(default=True, metadata=key("secure_cookies"))
-    """Cookies over HTTPS only.  False is for a first try on one's own machine."""
+    """User names that may log in with the password; empty: `owner`."""
+    secure_cookies: bool | None = field(default=None, metadata=key("secure_cookies"))
+    """Whether people come by HTTPS, so that cookies go no other way.  None: where `names` are set,
+    since those are a proxy's."""
+    session_days: int = field(default=30, metadata=key("session_days", minimum=1, maximum=366))
+    """How long a browser that is not used stays known."""
 
 
 @frozen(kw_only=True)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 
-from galaxy_apps.settings.channels import TelegramSettings, WebhookSettings
+from galaxy_apps.settings.channels import TelegramSettings, WebhookSettings, WebSettings
 from galaxy_apps.settings.model import Settings
 from galaxy_apps.settings.problems import nearest
 
 _WEBHOOK_SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")
 """What the Bot API allows as `secret_token`."""
+_SHORTEST_TOKEN = 16
 CLOUD_MEGABYTES = 20
 """Largest file that Telegram's own server hands out."""
+_PASSWORD_HASH = re.compile(r"scrypt\$[0-9]+\$[0-9]+\$[0-9]+\$[A-Za-z0-9+/=]+\$[A-Za-z0-9+/=]+")
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:]+")
 _PORTS = range(1, 65_536)
 _BEFORE_THE_TOKEN = "/bot"  # noqa: S105  a path
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -45,6 +48,7 @@ def contradictions(settings: Settings) -> list[str]:
         example = "https://api.openai.com/v1"
         problems += _url_problems("transcription.url", url, example, "use transcription.api_key")
     problems += _telegram_problems(settings.telegram)
+    problems += _web_problems(settings.web)
     problems += [
         f'roles.{person}: roles belong to ids, which are numbers; "{person}" is none'
         for person in settings.roles
@@ -70,6 +74,11 @@ def doubts(settings: Settings) -> list[str]:
         for person in settings.roles
         if person not in known
     ]
+    if settings.web.password is None and settings.web.host not in _LOOPBACK:
+        found.append(
+            "web.host: others could reach it there, so the page is not served without a password; "
+            "run: galaxy config password"
+        )
     for name in ("base_url", "base_file_url"):
         url = getattr(settings.telegram.bot, name)
         if url is not None and _is_open_to_all(url):
@@ -115,6 +124,25 @@ def _telegram_problems(telegram: TelegramSettings) -> list[str]:
         # A Bot API server of one's own may call plain addresses too.
         is_plain_allowed = telegram.bot.base_url is not None
         problems += _webhook_problems(telegram.bot.webhook, is_plain_allowed=is_plain_allowed)
+    return problems
+
+
+def _web_problems(web: WebSettings) -> list[str]:
+    problems = []
+    if not web.host:
+        problems.append("web.host: it is empty; 127.0.0.1 is this machine alone")
+    if web.password is not None and not _PASSWORD_HASH.fullmatch(web.password.reveal()):
+        problems.append(
+            "web.password: it must be a hash, never the password itself; "
+            "run: galaxy config password"
+        )
+    if web.token is not None and len(web.token.reveal()) < _SHORTEST_TOKEN:
+        problems.append(f"web.token: it must have at least {_SHORTEST_TOKEN} characters")
+    problems += [
+        f'web.names[{n}]: it must be a name without port and path, like galaxy.example.org, not "{name}"'
+        for n, name in enumerate(web.names)
+        if not _HOST_NAME.fullmatch(name)
+    ]
     return problems
 
 

@@ -23,7 +23,7 @@ FILE = Path(".galaxy", "config.json")
 MARK = ".sisyphus"
 PLACEHOLDER = "CHANGE-ME"
 _TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]+")
-SECRET_KEYS = frozenset({"telegram_token", "password", "jwt_secret", "secret", "api_key"})
+SECRET_KEYS = frozenset({"telegram_token", "password", "jwt_secret", "secret", "api_key", "token"})
 
 
 @frozen(kw_only=True)

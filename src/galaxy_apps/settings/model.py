@@ -224,6 +224,8 @@ class Settings:
             self.telegram.token,
             self.opencode.password,
             self.transcription.api_key,
+            self.web.token,
+            self.web.password,
             webhook.secret if webhook else None,
         )
         return tuple(secret.reveal() for secret in wrapped if secret is not None)

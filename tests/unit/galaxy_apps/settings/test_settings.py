@@ -103,7 +103,11 @@ def test_every_key_arrives(folder: Path) -> None:
     assert settings.web.port == 9000
     assert settings.web.authorized_users == ("ann", "7")
     assert settings.web.enabled
-    assert not settings.web.secure_cookies
+    assert settings.web.secure_cookies is False
+    assert (settings.web.host, settings.web.names) == ("::1", ("galaxy.example.org",))
+    assert settings.web.token == Secret("open-sesame-1234")
+    assert settings.web.password is not None
+    assert settings.web.session_days == 7
     assert settings.machines.machines["lab"].machine_name == "the-lab"
     hermes = settings.hermes
     assert hermes.dispatcher is DispatcherKind.OPENCODE_CLI
@@ -203,6 +207,11 @@ def test_every_problem_is_reported_at_once(folder: Path) -> None:
         ({"telegram": {"rates": {"chat_burst": 0}}}, "telegram.rates.chat_burst: must be at least"),
         ({"telegram": {"max_file_megabytes": 21}}, "telegram.max_file_megabytes: more than 20"),
         ({"telegram": {"is_local": True}}, "telegram.is_local: it is about the server at"),
+        ({"web": {"host": ""}}, "web.host: it is empty"),
+        ({"web": {"password": "hunter2"}}, "web.password: it must be a hash"),
+        ({"web": {"token": "short"}}, "web.token: it must have at least 16"),
+        ({"web": {"names": ["https://h/x"]}}, "web.names[0]: it must be a name"),
+        ({"web": {"session_days": 0}}, "web.session_days: must be at least 1"),
         ({"telegram": {"webhook": {}}}, "telegram.webhook.url: it is missing"),
         ({"telegram": {"webhook": {"url": "http://h"}}}, "telegram.webhook.url: Telegram calls"),
         (
@@ -240,6 +249,8 @@ def test_contradictions_are_named(folder: Path, content: object, problem: str) -
         ({"authorized_users": [1], "roles": {"1": "viewer"}}, []),
         ({"web": {"authorized_users": ["ann"]}, "roles": {"ann": "viewer"}}, []),
         ({"roles": {"1": "viewer"}}, ["roles.1: this person is on no list"]),
+        ({"web": {"host": "::1"}}, []),
+        ({"web": {"host": "0.0.0.0"}}, ["web.host: others could reach it there"]),
         ({"telegram": {"base_url": "http://127.0.0.1:1/bot"}}, []),
         (
             {"telegram": {"base_url": "http://bots.example.org/bot"}},
@@ -341,7 +352,8 @@ def test_what_is_no_token_is_refused_without_being_quoted(folder: Path) -> None:
 def test_secrets_never_show_themselves(folder: Path) -> None:
     """Neither repr nor str nor a format of the settings holds a secret; `secrets()` does."""
     settings = golden(folder, "everything.json").settings
-    secrets = (TOKEN, "open sesame", "hear me", "knock-knock")
+    hashed = "scrypt$32768$8$1$c2FsdHNhbHQ=$aGFzaGhhc2hoYXNoaGFzaA=="
+    secrets = (TOKEN, "open sesame", "hear me", "open-sesame-1234", hashed, "knock-knock")
     for shown in (repr(settings), str(settings), f"{settings.telegram.token:>20}"):
         for secret in secrets:
             assert secret not in shown
