@@ -154,18 +154,8 @@ class Machine:
 
     def relatives(self) -> list[int]:
         """Every process but Hermes that was started from this machine's environment."""
-        mark = f"HOME={self.folder / 'home'}".encode()
         own = {process.pid for process in self._processes}
-        found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit() or int(entry.name) in own:
-                continue
-            try:
-                if mark in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-        return found
+        return [pid for pid in processes_at(self.folder / "home") if pid not in own]
 
     # ---- orders
 
@@ -233,3 +223,18 @@ def command_of(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     except OSError:
         return ""
+
+
+def processes_at(home: Path) -> list[int]:
+    """Every process that was started with that home."""
+    mark = f"HOME={home}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if mark in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found

@@ -33,6 +33,9 @@ class Site:
     telegram: BotApiProcess
     settings: Mapping[str, JSONValue] = field(factory=dict)
     gateway_program: Sequence[str] = ("-m", "galaxy_apps.gateway")
+    more_environment: Mapping[str, str] = field(factory=dict)
+    spare_people: list[Remote] = field(factory=list)
+    """Who is authorised and has said nothing so far."""
     _started: list[subprocess.Popen[str]] = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -58,6 +61,7 @@ class Site:
         return _BASE | {
             "GALAXY_TELEGRAM_BASE_URL": self.telegram.base_url,
             "GALAXY_TELEGRAM_BASE_FILE_URL": self.telegram.base_file_url,
+            **self.more_environment,
         }
 
     # ---- programs
@@ -105,6 +109,10 @@ class Site:
             check=False,
         )
 
+    def has_ended(self, pid: int) -> bool:
+        """Whether a process that was started here is over."""
+        return any(process.pid == pid and process.poll() is not None for process in self._started)
+
     def stop_all(self) -> None:
         """End what was started here."""
         for process in self._started:
@@ -116,6 +124,13 @@ class Site:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    def say(self, name: str, **letter: JSONValue) -> Path:
+        """Put a letter into the outbox as agents do: in place, under its final name."""
+        self.layout.outbox.mkdir(parents=True, exist_ok=True)
+        path = self.layout.outbox / f"{name}.json"
+        path.write_text(json.dumps({"type": "notification", **letter}), encoding="utf-8")
+        return path
 
     # ---- what is there to see
 
