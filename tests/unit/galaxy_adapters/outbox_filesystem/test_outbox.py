@@ -394,7 +394,7 @@ class TestDeath:
             machine = machines[number] = Machine(tmp_path / str(number))
             machine.drop("a.json", {"message": "hello", "odd": 1})
             outbox = machine.outbox()
-            letters[number] = outbox._look(1)[0]
+            letters[number] = outbox._look(1, frozenset())[0]
             return lambda: DEEDS[name](outbox, letters[number])
 
         deaths = every_death(monkeypatch, prepare, knows_renameat2=knows_renameat2)
