@@ -162,6 +162,10 @@ class EventResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream until the page goes, is too slow, or the server stops."""
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        if scope["method"] == "HEAD":
+            await send(start)
+            await send({"type": "http.response.body", "body": b""})
+            return
         with self._hub.subscribe(self._topic) as page:
             async with anyio.create_task_group() as tasks:
 

@@ -12,7 +12,7 @@ import ipaddress
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Literal
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from attrs import define, frozen
 from starlette.datastructures import Headers, MutableHeaders
@@ -106,7 +106,7 @@ class Guard:
     async def _admit(self, request: Request) -> Response | None:
         """Check the request and note who asks; an answer, if that is all there is to do."""
         host = self._checked_host(request)
-        _check_path(request.url.path, request.scope.get("raw_path", b""))
+        _check_path(_path(request), request.scope.get("raw_path", b""))
         self._check_origin(request)
         if self._is_open(request, host):
             request.scope[_VISITOR] = Visitor(person="", way="open")
@@ -122,7 +122,7 @@ class Guard:
         if self._has_token(request):
             request.scope[_VISITOR] = Visitor(person="", way="token")
             return None
-        if request.url.path == LOGIN_PATH or request.url.path.startswith(STATIC_PATH):
+        if _path(request) == LOGIN_PATH or _path(request).startswith(STATIC_PATH):
             request.scope[_VISITOR] = Visitor(person="", way="open")
             return None
         return self._turn_away(request)
@@ -187,7 +187,7 @@ class Guard:
         client = request.client
         return (
             request.method in {"GET", "HEAD"}
-            and request.url.path in OPEN_PATHS
+            and _path(request) in OPEN_PATHS
             and self._access.is_on_loopback
             and host in LOOPBACK_NAMES
             and (client is None or _is_local(client.host))
@@ -196,7 +196,7 @@ class Guard:
         )
 
     def _has_token(self, request: Request) -> bool:
-        path = request.url.path
+        path = _path(request)
         if not (path.startswith("/api/") or path in {"/api", *OPEN_PATHS}):
             return False  # pages are for people
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
@@ -208,7 +208,7 @@ class Guard:
     async def _take_key(self, request: Request, *, is_known: bool) -> Response:
         """The printed address: a cookie for the key, and on to the page without it."""
         others = [pair for pair in parse_qsl(request.url.query) if pair[0] != "key"]
-        path = "/" + request.url.path.lstrip("/\\")  # `//name` would lead elsewhere
+        path = "/" + _path(request).lstrip("/\\")  # `//name` would lead elsewhere
         answer = RedirectResponse(f"{path}?{urlencode(others)}" if others else path, 303)
         if is_known:
             return answer  # a key is not used up by who is in
@@ -230,7 +230,7 @@ class Guard:
             # browser is here, going to the same address again does.
             return _again(request)
         if _is_page(request) and self._access.has_login:
-            target = request.url.path
+            target = _path(request)
             query = f"?{urlencode({'next': target})}" if target != "/" else ""
             return RedirectResponse(LOGIN_PATH + query, 303)
         raise Problem(
@@ -256,7 +256,7 @@ def set_cookie(answer: Response, access: WebAccess, cookie: str) -> None:
 
 def _again(request: Request) -> Response:
     query = f"?{request.url.query}" if request.url.query else ""
-    target = "/" + request.url.path.lstrip("/\\") + query
+    target = quote("/" + _path(request).lstrip("/\\")) + query
     return Response(
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Galaxy</title>'
         f'<meta http-equiv="refresh" content="0;url={_escaped(target)}">'
@@ -269,6 +269,11 @@ def _escaped(text: str) -> str:
     for character, name in (("&", "amp"), ("<", "lt"), (">", "gt"), ('"', "quot"), ("'", "#39")):
         text = text.replace(character, f"&{name};")
     return text
+
+
+def _path(request: Request) -> str:
+    """The path as routes see it: decoded, with nothing taken out."""
+    return str(request.scope["path"])
 
 
 def _check_path(path: str, raw: bytes) -> None:

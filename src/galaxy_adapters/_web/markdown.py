@@ -8,6 +8,9 @@ renderer too long (its time grows with the square of some things) is shown as it
 from __future__ import annotations
 
 import re
+import threading
+import time
+from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from html import escape
 from typing import Any, Final
@@ -16,7 +19,7 @@ from anyio import to_thread
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
-from pygments import highlight
+from pygments import format as pygments_format
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
@@ -27,7 +30,11 @@ _INLINE_CHARACTERS = 4_000
 """Up to this length it takes less time than a thread."""
 _LONGEST = 300_000
 """Longer texts than any person reads; they are shown as they are."""
-_LONGEST_CODE = 60_000
+_LONGEST_CODE, _LONGEST_LINE = 60_000, 1_000
+_MOST_BLANKS = 60
+_CODE_SECONDS = 0.5
+"""Of a processor, for the colours of all code in one text."""
+_budget = threading.local()
 _MOST_SPECIALS = 3_000
 """In one paragraph: more is no text that anybody wrote by hand."""
 _SPECIALS = re.compile(r"[\[\]*_`<!~&\\|>]")
@@ -50,6 +57,7 @@ async def render(text: str) -> str:
 def _rendered(text: str) -> str:
     if _is_hard(text):
         return plain_html(text)
+    _budget.seconds = _CODE_SECONDS
     try:
         return str(_parser().render(text))
     except (RecursionError, ValueError, IndexError, KeyError):
@@ -176,10 +184,37 @@ def _fence(_: Any, tokens: list[Token], index: int, *_rest: Any) -> str:  # noqa
 
 
 def _highlighted(code: str, language: str, *_: Any) -> str:  # noqa: ANN401 - the renderer's
-    lexer = _lexer(language[:40].casefold()) if language and len(code) <= _LONGEST_CODE else None
+    lexer = _lexer(language[:40].casefold()) if language and not _is_odd(code) else None
     if lexer is None:
         return escape(code, quote=False)
-    return str(highlight(code, lexer, _CODE))
+    try:
+        return str(pygments_format(_in_time(lexer.get_tokens(code)), _CODE))
+    except TimeoutError:
+        return escape(code, quote=False)
+
+
+def _is_odd(code: str) -> bool:
+    """Whether lexers may take too long at one step: their time grows with the square of these."""
+    if len(code) > _LONGEST_CODE:
+        return True
+    blanks = 0
+    for line in code.splitlines():
+        blanks = 0 if line.strip() else blanks + 1
+        if len(line) > _LONGEST_LINE or blanks > _MOST_BLANKS:
+            return True
+    return False
+
+
+def _in_time(tokens: Iterable[Any]) -> Iterator[Any]:
+    begun = time.thread_time()
+    left: float = getattr(_budget, "seconds", _CODE_SECONDS)
+    try:
+        for token in tokens:
+            if time.thread_time() - begun > left:
+                raise TimeoutError
+            yield token
+    finally:
+        _budget.seconds = left - (time.thread_time() - begun)
 
 
 @lru_cache(maxsize=64)

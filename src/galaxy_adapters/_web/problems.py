@@ -83,7 +83,7 @@ def problem_response(problem: Problem) -> Response:
 
 def wants_page(request: Request) -> bool:
     """Whether a person asks: a browser that goes to a page, not a program or a script."""
-    path = request.url.path
+    path = str(request.scope["path"])
     if path.startswith(("/api/", "/chat/api/")) or path == "/metrics":
         return False
     return "text/html" in request.headers.get("accept", "")

@@ -1,0 +1,1 @@
+"""Tests of what everything that speaks HTTP shares."""
