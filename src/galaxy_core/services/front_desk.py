@@ -151,15 +151,7 @@ class LocalFrontDesk(FrontDesk):
     ) -> Sequence[FoundOrder]:
         if not states:
             return []
-        totals = await self._index.totals()
         names = frozenset(machine.name for machine in folder.machines)
-        if any(
-            n for (name, state), n in totals.earlier.items() if name in names and state in states
-        ):
-            # Some of them stand in no trail: only their folder tells of them.
-            most = LOOKED_AT if is_wanted.is_choosy else limit
-            views = await folder.first.catalogue.list(states=states, limit=most)
-            return [item for item in _items(folder, views) if is_wanted(item)][:limit]
         found: list[FoundOrder] = []
         for skip in range(0, LOOKED_AT, _BATCH):
             ids = await self._index.ended(machines=names, states=states, limit=_BATCH, skip=skip)
@@ -171,6 +163,12 @@ class LocalFrontDesk(FrontDesk):
                     return found
             if len(ids) < _BATCH:
                 break
+        earlier = (await self._index.totals()).earlier
+        if any(name in names and state in states for name, state in earlier):
+            # Older ones stand in no trail: only their folder tells of them.
+            most = LOOKED_AT if is_wanted.is_choosy else limit
+            views = await folder.first.catalogue.list(states=states, limit=most)
+            return [item for item in _items(folder, views) if is_wanted(item)][:limit]
         return found
 
     async def _found(self, place: MachinePorts, view: OrderView) -> FoundOrder:

@@ -45,6 +45,8 @@ class TrailFeeding:
     """While it is us who feed."""
     _is_caught_up: bool = field(default=False, init=False)
     _turn: anyio.Lock = field(factory=anyio.Lock, init=False)
+    _looks: int = field(default=0, init=False)
+    """How many were begun."""
 
     async def run(self) -> None:
         """Feed until cancelled, or stand by while another process does."""
@@ -63,7 +65,7 @@ class TrailFeeding:
         if feeder is None or not self._is_caught_up:
             return
         try:
-            await self._look(feeder)
+            await self._look(feeder, unless_after=self._looks)
         except TransientError as error:
             log.warning("trail_index.feeding_failed", error=str(error))
 
@@ -78,11 +80,17 @@ class TrailFeeding:
         finally:
             self._feeder, self._is_caught_up = None, False
 
-    async def _look(self, feeder: TrailFeeder) -> None:
-        """Add all that is new in any trail."""
+    async def _look(self, feeder: TrailFeeder, *, unless_after: int | None = None) -> None:
+        """Add all that is new in any trail.
+
+        Many callers share a look: one that began after look number `unless_after` will do.
+        """
         async with self._turn:
             if feeder is not self._feeder:  # it was given up while we waited
                 return
+            if unless_after is not None and self._looks > unless_after:
+                return
+            self._looks += 1
             try:
                 await self._read_all(feeder)
             except TrailReplaced as error:

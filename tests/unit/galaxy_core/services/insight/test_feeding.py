@@ -65,6 +65,18 @@ async def test_catching_up_adds_what_was_written_a_moment_ago(scene: Scene) -> N
     assert known(scene) == ["a"], "it was not ours to feed any more"
 
 
+async def test_many_who_catch_up_share_a_look(scene: Scene) -> None:
+    """Two hundred pages that look at once read the trails twice at most, and all see the line."""
+    async with scene.fed():
+        before = scene.feeding._looks
+        write(scene, "a")
+        async with anyio.create_task_group() as tasks:
+            for _ in range(200):
+                tasks.start_soon(scene.feeding.catch_up)
+        assert known(scene) == ["a"]
+        assert scene.feeding._looks - before <= 2
+
+
 async def test_another_feeder_takes_over(scene: Scene) -> None:
     """A dashboard beside the gateway feeds when the gateway has gone, and goes on at its mark."""
     other = TrailFeeding(scene.ports)
