@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from galaxy_adapters.channel_telegram._contents import (
     files_of,
@@ -93,6 +93,7 @@ def _message(message: Object, reading: Reading, *, is_edit: bool) -> InboundMess
     quotes = quotes_of(message, reading.me.id)
     if passes_on:
         quotes = (Quote(text=said(message), author=origin_of(message)), *quotes)
+        files = tuple(evolve(file, is_passed_on=True) for file in files)
     is_group = chat.get("type") != "private"
     sender_id, sender_name = _sender(message)
     return InboundMessage(

@@ -57,6 +57,8 @@ class RemoteFile:
     mime: str | None = None
     size: int | None = None
     """Bytes, where the channel says so before the file is fetched."""
+    is_passed_on: bool = False
+    """Whether it is somebody else's, which the person forwards."""
 
 
 @frozen(kw_only=True)

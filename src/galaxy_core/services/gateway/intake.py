@@ -161,7 +161,7 @@ class Intake:
             await self._refuse(message, str(error))
             return None
         order = compose(
-            message,
+            evolve(message, quotes=message.quotes + packed.quotes),
             "\n\n".join(part for part in (text, packed.spoken) if part),
             media=packed.media,
             project=(await self._choices.of(message.address)).project,
@@ -175,7 +175,8 @@ class Intake:
 
     async def _decide(self, message: InboundMessage, machine: MachinePorts, order: Order) -> None:
         """Run it, ask first, or drop it."""
-        if message.quotes and not message.text.strip() and not message.files:
+        own_files = any(not file.is_passed_on for file in message.files)
+        if not message.text.strip() and not own_files:
             await self._holding.hold_forward(message, machine, order)
             return
         policy = self._config.staleness.decide(sent_at=message.sent_at, now=self._ports.clock.now())

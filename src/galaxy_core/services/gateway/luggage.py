@@ -8,7 +8,7 @@ from pathlib import Path
 from attrs import define, frozen
 
 from galaxy_core.domain.errors import PermanentError
-from galaxy_core.domain.message import FileKind, InboundMessage
+from galaxy_core.domain.message import FileKind, InboundMessage, Quote
 from galaxy_core.domain.order import Attachment
 from galaxy_core.ports.channel import Channel
 from galaxy_core.ports.transcriber import Transcriber
@@ -19,6 +19,8 @@ NO_TRANSCRIBER = (
     "interface, a local one too) in the settings, or type it."
 )
 
+VOICE = "a voice message"
+
 
 @frozen(kw_only=True)
 class Unpacked:
@@ -26,7 +28,9 @@ class Unpacked:
 
     media: tuple[Attachment, ...] = ()
     spoken: str = ""
-    """What was said in its voice messages."""
+    """What the person said in their voice messages."""
+    quotes: tuple[Quote, ...] = ()
+    """What others said in voice messages that the person passes on."""
 
 
 @define
@@ -43,6 +47,7 @@ class Luggage:
         """
         media: list[Attachment] = []
         spoken: list[str] = []
+        quotes: list[Quote] = []
         for number, file in enumerate(message.files, 1):
             if file.kind is FileKind.VOICE and self._transcriber is None:
                 raise PermanentError(NO_TRANSCRIBER)
@@ -52,7 +57,10 @@ class Luggage:
                 words = (await self._transcriber.transcribe(target, file.mime)).strip()
                 if not words:
                     raise PermanentError("I could not hear any words in this: please say it again.")
-                spoken.append(words)
+                if file.is_passed_on:
+                    quotes.append(Quote(text=words, author=VOICE))
+                else:
+                    spoken.append(words)
             else:
                 media.append(Attachment(path=str(target), name=file.name, mime=file.mime))
-        return Unpacked(media=tuple(media), spoken="\n\n".join(spoken))
+        return Unpacked(media=tuple(media), spoken="\n\n".join(spoken), quotes=tuple(quotes))

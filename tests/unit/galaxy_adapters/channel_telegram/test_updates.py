@@ -256,7 +256,8 @@ def test_forwarded_file() -> None:
     document = {"file_id": "d", "file_name": "report.pdf", "file_size": 5}
     found = read(document=document, **forward())
     assert (found.text, found.quotes) == ("", (Quote(text="(report.pdf)", author="Ben"),))
-    assert len(found.files) == 1
+    assert [file.is_passed_on for file in found.files] == [True]
+    assert [file.is_passed_on for file in read(document=document).files] == [False]
 
 
 # ---- what it holds

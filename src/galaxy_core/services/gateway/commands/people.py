@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from galaxy_core.domain.people import Deed, Role, may
 from galaxy_core.services.gateway.commands.call import Call
+from galaxy_core.services.gateway.markup import code, plain
 from galaxy_core.services.gateway.pairing import PairingFailed
 
 
@@ -20,11 +21,12 @@ async def start(call: Call) -> str:
 
 async def pair(call: Call) -> str:
     """`/pair CODE [ROLE]`: let in the person who was shown the code."""
-    code, _, role = call.arguments.strip().partition(" ")
-    if not code:
+    wanted, _, role = call.arguments.strip().partition(" ")
+    if not wanted:
         waiting = await call.tools.pairing.open()
         lines = [
-            f"- {r.name or r.person_id} (`{r.address.channel}:{r.person_id}`)" for r in waiting
+            f"- {plain(r.name or r.person_id)} ({code(f'{r.address.channel}:{r.person_id}')})"
+            for r in waiting
         ]
         head = "They wait to be let in; ask them for their code:" if lines else "Nobody waits."
         return "\n".join(
@@ -35,8 +37,8 @@ async def pair(call: Call) -> str:
     by = f"{call.message.channel}:{call.message.sender_id}"
     try:
         person = await call.tools.pairing.confirm(
-            code, by=by, role=Role(role.strip().casefold()) if role else None
+            wanted, by=by, role=Role(role.strip().casefold()) if role else None
         )
     except PairingFailed as error:
         return str(error)
-    return f"**{person.name or person.id}** is in, as {person.role.value}."
+    return f"**{plain(person.name or person.id)}** is in, as {person.role.value}."
