@@ -12,9 +12,9 @@ from datetime import timedelta
 import anyio
 import anyio.abc
 import structlog
-from attrs import define, field
+from attrs import define, evolve, field
 
-from galaxy_core.domain.audit import AuditSeverity, AuditType
+from galaxy_core.domain.audit import AuditEvent, AuditSeverity, AuditType
 from galaxy_core.domain.errors import (
     OrderNotFound,
     PermanentError,
@@ -222,17 +222,7 @@ class Caduceus:
     async def _give_up(self, inbound: Inbound, sentence: str) -> None:
         """Say so, on record, and go on with the next message."""
         try:
-            await self._trail.record(
-                self._trail.event(
-                    AuditType.MESSAGE_REFUSED,
-                    severity=AuditSeverity.ERROR,
-                    reason=sentence,
-                    key=inbound.key,
-                    channel=inbound.channel,
-                    chat_id=inbound.chat_id,
-                    person=inbound.sender_id,
-                )
-            )
+            await self._trail.record(self._refusal(inbound, sentence, AuditSeverity.ERROR))
             if await self._roster.role_of(inbound.channel, inbound.sender_id) is not None:
                 await self._replies.say(inbound, sentence)
             await self._ports.channels[inbound.channel].confirm(inbound)
@@ -241,6 +231,17 @@ class Caduceus:
             log.error("message.kept", key=inbound.key, error=str(error))
         except Exception:  # as above; it comes again after a restart
             log.exception("message.kept", key=inbound.key)
+
+    def _refusal(self, inbound: Inbound, reason: str, severity: AuditSeverity) -> AuditEvent:
+        return self._trail.event(
+            AuditType.MESSAGE_REFUSED,
+            severity=severity,
+            reason=reason,
+            key=inbound.key,
+            channel=inbound.channel,
+            chat_id=inbound.chat_id,
+            person=inbound.sender_id,
+        )
 
     async def _take_message(self, message: InboundMessage) -> None:
         role = await self._roster.role_of(message.channel, message.sender_id)
@@ -268,8 +269,10 @@ class Caduceus:
         if request is None:
             return
         minutes, code = round(self._config.pairing_time.total_seconds() / 60), shown(request.code)
+        # Once a minute: a stranger must not fill the outbox.
+        now = self._ports.clock.now()
         await self._replies.say(
-            message,
+            evolve(message, key=f"start-{request.code}-{now:%H%M}"),
             f"I do not know you yet. Your code is **{code}**, good for {minutes} minutes. "
             f"The owner lets you in: `galaxy pair {code}` in a terminal, or `/pair {code}` in a "
             f"chat with me. Your id is `{message.sender_id}`.",
@@ -287,7 +290,7 @@ class Caduceus:
         self._courier.hint(PressAnswered(press_id=pressed.press_id, text=sentence), pressed.address)
 
     async def _cancel(self, pressed: ButtonPressed, digest: str) -> str:
-        found = self._watcher.find(digest)
+        found = await self._watcher.find(digest)
         if found is None:
             return "It is over already."
         machine, order = found
@@ -295,7 +298,9 @@ class Caduceus:
         is_own = order.person_id in {None, pressed.sender_id} and may(role, Deed.STEER_OWN)
         is_here = (order.channel, order.chat_id) == (pressed.channel, pressed.chat_id)
         if not is_here or not (is_own or may(role, Deed.STEER_ALL)):
-            return "Only the person whose order it is, or an owner, can stop it."
+            sentence = "Only the person whose order it is, or an owner, can stop it."
+            await self._trail.record(self._refusal(pressed, sentence, AuditSeverity.WARNING))
+            return sentence
         try:
             by = f"{pressed.channel}:{pressed.sender_id}"
             cancellation = await machine.desk.cancel(order.id, by=by)

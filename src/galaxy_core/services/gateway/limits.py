@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from datetime import timedelta
 
@@ -18,12 +19,12 @@ WAITING = frozenset({OrderState.PENDING})
 
 @define
 class PersonLimits:
-    """Counts in memory: a restart forgives."""
+    """Counts in memory: a restart forgives.  A message that is tried again counts once."""
 
     _config: GatewayConfig
     _clock: Clock
-    _recent: dict[str, deque[float]] = field(factory=dict, init=False)
-    """Monotonic seconds of the orders of the last minute, by person."""
+    _recent: dict[str, deque[tuple[float, str]]] = field(factory=dict, init=False)
+    """Monotonic seconds and keys of the messages of the last minute, by person."""
 
     async def why_not(self, message: InboundMessage, machine: MachinePorts) -> str | None:
         """Why no further order is taken now, in a sentence; None counts one more order."""
@@ -39,7 +40,7 @@ class PersonLimits:
             return None
         waiting = await machine.catalogue.list(states=WAITING, limit=None)
         own = sum(
-            (view.order.channel, view.order.chat_id) == (message.channel, message.chat_id)
+            (view.order.channel, view.order.person_id) == (message.channel, message.sender_id)
             for view in waiting
         )
         if own < limit:
@@ -52,12 +53,14 @@ class PersonLimits:
     def _why_too_fast(self, message: InboundMessage) -> str | None:
         now, limit = self._clock.monotonic(), self._config.orders_per_minute
         recent = self._recent.setdefault(f"{message.channel}:{message.sender_id}", deque())
-        while recent and recent[0] <= now - MINUTE.total_seconds():
+        while recent and recent[0][0] <= now - MINUTE.total_seconds():
             recent.popleft()
-        if len(recent) < limit:
-            recent.append(now)
+        if any(key == message.key for _, key in recent):
             return None
-        wait = max(1, round(recent[0] + MINUTE.total_seconds() - now))
+        if len(recent) < limit:
+            recent.append((now, message.key))
+            return None
+        wait = max(1, math.ceil(recent[0][0] + MINUTE.total_seconds() - now))
         return (
             f"That is more than {limit} orders in a minute. "
             f"Please send this again in {wait} seconds; I have not kept it."

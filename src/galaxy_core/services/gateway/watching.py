@@ -81,11 +81,16 @@ class OrderWatcher:
         self._watches[key] = watch
         self._tasks.start_soon(self._serve, watch, name=f"watch-{order.id}")
 
-    def find(self, digest: str) -> tuple[MachinePorts, Order] | None:
-        """The order that is meant by the button of its status message."""
+    async def find(self, digest: str) -> tuple[MachinePorts, Order] | None:
+        """The live order that is meant by the button of its status message."""
         for watch in self._watches.values():
             if short_id(watch.order.id) == digest:
                 return watch.machine, watch.order
+        # Not watched at this moment: somebody looks again soon, but the button is pressed now.
+        for machine in self._ports.machines.values():
+            for view in await machine.catalogue.list(states=LIVE, limit=None):
+                if short_id(view.order.id) == digest:
+                    return machine, view.order
         return None
 
     async def run(self) -> None:
