@@ -11,6 +11,7 @@ What the page calls (paths below `/chat`; JSON; errors are problem details, RFC 
 | GET `/chat/api/conversations/<id>/messages?before=<M.id>&limit=50` | see below |
 | POST `/chat/api/messages` | `{key, conversation, text, reply_to?}` -> 202 `{message: M, is_new}` |
 | POST `/chat/api/presses` | `{key, message_id, data}` -> 202 `{press_id}` |
+| GET `/chat/api/commands` | `{commands: [{command, description}]}` |
 | GET `/chat/api/events?after=<number>` | server-sent events, see below |
 | GET `/chat/files/<id>` | a file; pictures are shown, all else is downloaded |
 

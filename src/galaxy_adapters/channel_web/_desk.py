@@ -7,7 +7,7 @@ message however often it is sent.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
@@ -26,6 +26,7 @@ from galaxy_adapters.channel_web.config import WebChannelConfig
 from galaxy_core.domain.message import ButtonPressed, FileKind, InboundMessage, RemoteFile
 from galaxy_core.domain.order import JSONObject
 from galaxy_core.ports.clock import Clock
+from galaxy_core.ports.command_menu import MenuEntry
 from galaxy_core.wire.structure import to_json
 
 _KEY = re.compile(r"[0-9A-Za-z-]{8,64}")
@@ -49,6 +50,8 @@ class ChatDesk:
     """Set, and replaced, when there is something for the gateway."""
     _drafts: dict[tuple[str, str], ServerEvent] = field(factory=dict, init=False)
     """Live text by person and order, for pages that are opened in the middle of it."""
+    _commands: tuple[Sequence[MenuEntry], Mapping[str, Sequence[MenuEntry]]] = ((), {})
+    """For everyone, and by person; the gateway tells them anew at each start."""
 
     @property
     def upload_folder(self) -> Path:
@@ -241,6 +244,17 @@ class ChatDesk:
         if self.hub.pages(person):
             for change in changes:
                 self.hub.publish(person, ServerEvent.of(change.name, change.data, change.number))
+
+    def set_commands(
+        self, everyone: Sequence[MenuEntry], people: Mapping[str, Sequence[MenuEntry]]
+    ) -> None:
+        """Remember what people may say with a slash in front."""
+        self._commands = everyone, people
+
+    def commands(self, person: str) -> Sequence[MenuEntry]:
+        """What that person may say; empty before the gateway has told it."""
+        everyone, people = self._commands
+        return people.get(person, everyone)
 
     def keep_draft(self, person: str, order_id: str, event: ServerEvent) -> None:
         """Remember live text until its answer comes."""

@@ -7,6 +7,7 @@ the pages that are open, and forgotten.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,7 @@ from galaxy_core.domain.order import JSONObject
 from galaxy_core.domain.status import Card, Draft, Hint, OrderStatus, PressAnswered, Rates, Typing
 from galaxy_core.ports.channel import Channel
 from galaxy_core.ports.clock import Clock
+from galaxy_core.ports.command_menu import CommandMenu, MenuEntry
 from galaxy_core.ports.incident_sink import IncidentSink
 from galaxy_core.wire.structure import from_json
 
@@ -44,7 +46,7 @@ _LONGEST_DRAFT = 60_000
 _HISTORY, _FILES = "history.sqlite", "files"
 
 
-class WebChannel(Channel):
+class WebChannel(Channel, CommandMenu):
     """Conversations of the page, kept in `folder`, which is made when it is missing.
 
     Open it as a context; it belongs to one event loop of one process.  `desk` is what the page's
@@ -89,6 +91,12 @@ class WebChannel(Channel):
 
     def rates(self) -> Rates:
         return _RATES
+
+    async def publish(
+        self, everyone: Sequence[MenuEntry], people: Mapping[str, Sequence[MenuEntry]]
+    ) -> None:
+        await checkpoint()
+        self.desk.set_commands(everyone, people)
 
     # ---- in
 

@@ -52,6 +52,7 @@ def routes(channel: WebChannel, pages: Pages) -> list[BaseRoute]:
         ("GET", "/chat/api/conversations/{conversation}/messages", chat.messages),
         ("POST", "/chat/api/messages", chat.say),
         ("POST", "/chat/api/presses", chat.press),
+        ("GET", "/chat/api/commands", chat.commands),
         ("GET", "/chat/api/events", chat.events),
         ("GET", "/chat/files/{file_id}", chat.file),
         ("GET", "/chat/{conversation}", chat.page),
@@ -146,6 +147,12 @@ class _Chat:
             key=_text(given, "key"),
         )
         return _json({"press_id": press_id}, 202)
+
+    async def commands(self, request: Request) -> Response:
+        entries = self._desk.commands(_person(request))
+        return _json(
+            {"commands": [{"command": e.command, "description": e.description} for e in entries]}
+        )
 
     async def events(self, request: Request) -> Response:
         person = _person(request)
