@@ -1,6 +1,6 @@
 // Where people write: text, files, answers to a message, commands; drafts outlive a reload.
 
-import { button, h, icon, kept, newKey, size } from "./dom.js";
+import { button, h, icon, kept, newKey, size, words } from "./dom.js";
 import { speak, toast } from "./notices.js";
 
 const TEXT_AS_FILE = 20_000;
@@ -123,8 +123,7 @@ export class Composer {
         },
       })));
     if (this.#reply) {
-      const words = (this.#reply.text || "a file").replace(/[*_`#]/g, "").replace(/\s+/g, " ").slice(0, 90);
-      chips.unshift(h("div", { class: "chip reply" }, icon("reply"), h("span", { dir: "auto" }, `Answering: ${words}`),
+      chips.unshift(h("div", { class: "chip reply" }, icon("reply"), h("span", { dir: "auto" }, `Answering: ${words(this.#reply.text || "a file", 90)}`),
         button("Do not answer this message", { shape: "close", is_bare: true, class: "ghost small", onclick: () => { this.#reply = null; this.#showChips(); this.focus(); } })));
     }
     this.chips.replaceChildren(...chips);

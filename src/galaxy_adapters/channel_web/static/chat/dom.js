@@ -102,6 +102,9 @@ export function size(bytes) {
   return `${(bytes / 1024 / 1024).toFixed(1)} MB`;
 }
 
+/** The words of Markdown, for one line. */
+export const words = (text, most) => (text ?? "").replace(/[*_`#>|]+/g, "").replace(/\s+/g, " ").trim().slice(0, most);
+
 export const count = (number) => new Intl.NumberFormat().format(number);
 
 /** What a browser keeps for us; it may keep nothing (private windows, full disks). */

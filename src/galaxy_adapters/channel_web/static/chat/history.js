@@ -1,7 +1,7 @@
 // The messages of the conversation that is open: in order, each once, and where the eye is.
 
 import { dayOf, dayText, duration, h } from "./dom.js";
-import { draftElement, messageElement, pendingElement } from "./message.js";
+import { draftElement, enhance, messageElement, pendingElement } from "./message.js";
 
 const NEAR_BOTTOM = 90;
 const LOAD_WITHIN = "900px";
@@ -25,6 +25,12 @@ export class Thread {
     return [...this.messages.values()].sort((one, other) => Number(one.id) - Number(other.id));
   }
 
+  /** Ids of the orders that wait or run. */
+  running() {
+    const cards = [...this.messages.values()].filter((message) => message.status && !message.status.is_over);
+    return new Set(cards.map((message) => message.order_id));
+  }
+
   oldest() {
     return this.sorted()[0]?.id;
   }
@@ -40,6 +46,8 @@ export class HistoryView {
   constructor({ acts, outbox, edit, loadEarlier }) {
     this.box = document.getElementById("messages");
     this.list = document.getElementById("list");
+    this.drafts = document.getElementById("drafts");
+    this.live = document.getElementById("live");
     this.tail = document.getElementById("tail");
     this.jump = document.getElementById("jump");
     this.top = document.getElementById("earlier");
@@ -51,9 +59,7 @@ export class HistoryView {
     this.jump.addEventListener("click", () => { this.toBottom(true); this.box.focus(); });
     new IntersectionObserver((found) => found.some((each) => each.isIntersecting) && this.loadEarlier(), { root: this.box, rootMargin: LOAD_WITHIN }).observe(this.top);
     const keep = new ResizeObserver(() => this.#isAtBottom && this.toBottom());
-    keep.observe(this.list);
-    keep.observe(this.tail);
-    keep.observe(this.box);
+    for (const part of [this.list, this.drafts, this.live, this.tail, this.box]) keep.observe(part);
     setInterval(() => this.#tick(), 1000);
   }
 
@@ -62,8 +68,7 @@ export class HistoryView {
     this.#thread = thread;
     this.#elements.clear();
     this.#drafts.clear();
-    this.list.replaceChildren();
-    this.tail.replaceChildren();
+    for (const part of [this.list, this.drafts, this.live, this.tail]) part.replaceChildren();
     this.box.classList.toggle("loading", !thread.isLoaded);
     this.render();
     this.toBottom();
@@ -76,18 +81,23 @@ export class HistoryView {
     this.top.hidden = !thread.hasMore || !thread.isLoaded;
     const anchor = this.#isAtBottom ? null : this.#anchor();
     let before = null;
-    let next = this.list.firstElementChild;
+    const next = { list: this.list.firstElementChild, live: this.live.firstElementChild };
+    const running = thread.running();
     for (const message of thread.sorted()) {
+      // What goes on now, and what it asks, stands below the live text, beside the composer.
+      const isLive = running.has(message.order_id) && (message.status ? !message.status.is_over : message.buttons.length);
+      const part = isLive ? "live" : "list";
       let element = this.#elements.get(message.id);
       if (!element) {
         element = messageElement(message, this.acts);
         this.#elements.set(message.id, element);
-        this.list.insertBefore(element, next);
-      } else {
-        next = element.nextElementSibling;
       }
-      this.#mark(element, message, before);
-      before = message;
+      for (const name of ["list", "live"]) if (element === next[name]) next[name] = element.nextElementSibling;
+      if (element.parentElement !== this[part] || element.nextElementSibling !== next[part]) {
+        this[part].insertBefore(element, next[part]);
+      }
+      this.#mark(element, message, isLive ? null : before, isLive);
+      if (!isLive) before = message;
     }
     this.renderPending();
     this.renderDrafts();
@@ -115,7 +125,7 @@ export class HistoryView {
     for (const name of ["first-of-day", "follows"]) element.classList.toggle(name, old.classList.contains(name));
     if (old.dataset.day) element.dataset.day = old.dataset.day;
     this.#replace(old, element);
-    if (this.#isAtBottom) this.toBottom();
+    this.render();
   }
 
   renderPending() {
@@ -156,12 +166,11 @@ export class HistoryView {
       if (!element) {
         element = draftElement();
         this.#drafts.set(id, element);
-        this.tail.prepend(element);
+        this.drafts.append(element);
       }
       const prose = element.querySelector(".prose");
-      if (prose.dataset.length !== String(html.length) || prose.draft !== html) {
+      if (prose.draft !== html) {
         prose.draft = html;
-        prose.dataset.length = String(html.length);
         grow(prose, html);
       }
     }
@@ -196,8 +205,8 @@ export class HistoryView {
     return false;
   }
 
-  #mark(element, message, before) {
-    const isFirst = !before || dayOf(before.at) !== dayOf(message.at);
+  #mark(element, message, before, isLive) {
+    const isFirst = !isLive && (!before || dayOf(before.at) !== dayOf(message.at));
     element.classList.toggle("first-of-day", isFirst);
     if (isFirst) element.dataset.day = dayText(message.at);
     element.classList.toggle("follows", Boolean(before) && !isFirst && before.kind === message.kind && message.kind === "person");
@@ -238,7 +247,7 @@ export class HistoryView {
   }
 
   #tick() {
-    for (const element of this.list.querySelectorAll(".ticks")) {
+    for (const element of this.live.querySelectorAll(".ticks")) {
       element.textContent = duration((Date.now() - Number(element.dataset.since)) / 1000);
     }
   }
@@ -248,9 +257,12 @@ export class HistoryView {
 function grow(prose, html) {
   const fresh = h("template");
   fresh.innerHTML = html;
-  const [old, blocks] = [[...prose.children], [...fresh.content.children]];
+  const blocks = [...fresh.content.children];
+  const sources = blocks.map((block) => block.outerHTML);
   let same = 0;
-  while (same < old.length && same < blocks.length && old[same].isEqualNode(blocks[same])) same += 1;
-  for (const element of old.slice(same)) element.remove();
+  while (same < sources.length && prose.sources?.[same] === sources[same]) same += 1;
+  for (const element of [...prose.children].slice(same)) element.remove();
   prose.append(...blocks.slice(same));
+  prose.sources = sources;
+  enhance(prose);
 }

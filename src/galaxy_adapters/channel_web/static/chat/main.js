@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { Composer } from "./composer.js";
-import { kept, newKey } from "./dom.js";
+import { kept, newKey, words } from "./dom.js";
 import { HistoryView, Thread } from "./history.js";
 import { showConnection, showLoggedOut, speak, toast } from "./notices.js";
 import { Outbox } from "./outbox.js";
@@ -70,9 +70,9 @@ const composer = new Composer({ limits: JSON.parse(page.dataset.limits), onSend:
 function send(entry) {
   outbox.add(entry);
   view.toBottom();
-  const words = entry.text.trim().replace(/\s+/g, " ");
-  if (rooms.isUntitled(entry.conversation) && words && !words.startsWith("/")) {
-    rename(entry.conversation, words.length > 48 ? `${words.slice(0, 47)}…` : words);
+  const said = entry.text.trim().replace(/\s+/g, " ");
+  if (rooms.isUntitled(entry.conversation) && said && !said.startsWith("/")) {
+    rename(entry.conversation, said.length > 60 ? `${said.slice(0, 59)}…` : said);
   }
 }
 
@@ -226,8 +226,8 @@ function announce(message, isNew) {
     return;
   }
   if (!isNew) return;
-  const words = message.text.replace(/[*_`#|]/g, " ").replace(/\s+/g, " ").slice(0, 240);
-  speak(message.buttons.length ? `A question: ${words}` : `Galaxy answered: ${words}`);
+  const said = words(message.text, 240);
+  speak(message.buttons.length ? `A question: ${said}` : `Galaxy answered: ${said}`);
 }
 
 const events = {

@@ -1,6 +1,6 @@
 // One message as an element: what a person wrote, a letter, a card that changes, live text.
 
-import { button, count, duration, h, icon, rendered, size, spoken, timeElement } from "./dom.js";
+import { button, count, duration, h, icon, rendered, size, spoken, timeElement, words as wordsOf } from "./dom.js";
 import { copy } from "./notices.js";
 
 const LOUD = { warning: "Warning", alert: "Alert", critical: "Critical" };
@@ -22,7 +22,7 @@ function loadCodeStyles() {
 
 /** Add what the server's HTML cannot have: names, copy buttons, tables that a keyboard scrolls. */
 export function enhance(root) {
-  for (const pre of root.querySelectorAll("pre.code")) {
+  for (const pre of root.querySelectorAll("pre.code:not([role])")) {
     if (pre.querySelector("span")) loadCodeStyles();
     const language = pre.dataset.language;
     const head = h("div", { class: "code-head" }, h("span", {}, language || "text"));
@@ -75,9 +75,8 @@ function buttons(message, acts) {
 function quoted(message, acts) {
   const target = message.reply_to ? acts.find(message.reply_to) : null;
   if (!target || message.kind !== "person") return null;
-  const words = (target.text || "").replace(/[*_`#]/g, "").slice(0, 120);
   return h("button", { type: "button", class: "quoted", onclick: () => acts.show(message.reply_to) },
-    icon("reply"), h("span", { dir: "auto" }, words || "an earlier message"));
+    icon("reply"), h("span", { dir: "auto" }, wordsOf(target.text, 120) || "an earlier message"));
 }
 
 function person(message, acts) {
@@ -112,7 +111,7 @@ function letter(message, acts) {
     act("Reply to this message", "reply", () => acts.reply(message))));
   return [
     head.length ? h("header", {}, head) : null,
-    enhance(rendered(message.html, { class: "prose", dir: "auto" })),
+    enhance(rendered(message.html, { class: "markdown prose", dir: "auto" })),
     files(message), buttons(message, acts), foot,
   ];
 }
@@ -213,7 +212,7 @@ export function pendingElement(entry, outbox, edit) {
 }
 
 export function draftElement() {
-  const prose = h("div", { class: "prose", dir: "auto" });
+  const prose = h("div", { class: "markdown prose", dir: "auto" });
   const foot = h("footer", {}, h("span", { class: "writing" }, h("i"), h("i"), h("i")), "Writing …");
   return h("li", { class: "message letter draft" }, h("article", { "aria-label": "Galaxy is writing", "aria-busy": "true" }, prose, foot));
 }

@@ -1,6 +1,6 @@
 // The list of conversations: what is new, which is open, and their names.
 
-import { button, h, kept, shortTime } from "./dom.js";
+import { button, h, kept, shortTime, words } from "./dom.js";
 
 const UNTITLED = "New conversation";
 
@@ -56,8 +56,7 @@ export class Rooms {
     const room = this.#rooms.get(message.conversation);
     if (!room || message.at < room.last_at) return;
     const text = message.status ? room.last_text : message.text || message.files?.[0]?.name || room.last_text;
-    const last = (text ?? "").replace(/[*_`#>]/g, "").replace(/\s+/g, " ").slice(0, 120);
-    this.#rooms.set(room.id, { ...room, last_at: message.at, last_text: last });
+    this.#rooms.set(room.id, { ...room, last_at: message.at, last_text: words(text, 120) });
     if (message.kind === "person") this.markRead(room.id);
     else this.render();
   }
@@ -98,7 +97,7 @@ export class Rooms {
     },
     h("span", { class: "room-title", dir: "auto" }, room.title),
     h("span", { class: "room-time" }, room.last_text ? shortTime(room.last_at) : ""),
-    h("span", { class: "room-last", dir: "auto" }, room.last_text || (room.is_inbox ? "Notices to everyone" : "Nothing yet")),
+    h("span", { class: "room-last", dir: "auto" }, words(room.last_text, 120) || (room.is_inbox ? "Notices to everyone" : "Nothing yet")),
     isUnread ? h("span", { class: "dot" }, h("span", { class: "unseen" }, "unread")) : null);
     return h("li", {}, link);
   }
