@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from galaxy_apps.exit_codes import ExitCode
-from galaxy_core.domain.errors import GalaxyError
+from galaxy_core.domain.errors import GalaxyError, PermanentError
 
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
@@ -16,11 +16,22 @@ if TYPE_CHECKING:
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
+class AlreadyRunning(PermanentError):
+    """Another gateway serves the folder."""
+
+
 def complain(program: str, sentence: str, code: ExitCode) -> ExitCode:
     """Say why the program ends; nothing where standard error is closed."""
     if sys.stderr is not None:
         sys.stderr.write(f"{program}: {sentence}\n")
     return code
+
+
+def say(line: str) -> None:
+    """Print a line to standard output at once; nothing where that is closed."""
+    if sys.stdout is not None:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
 
 
 def expected_error(group: BaseExceptionGroup) -> GalaxyError:

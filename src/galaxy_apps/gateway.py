@@ -10,21 +10,27 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from galaxy_apps.daemons import LEVELS, complain, expected_error, listen_for_signals
+from galaxy_apps.daemons import (
+    LEVELS,
+    AlreadyRunning,
+    complain,
+    expected_error,
+    listen_for_signals,
+    say,
+)
 from galaxy_apps.exit_codes import ExitCode
-from galaxy_apps.home import Home
+from galaxy_apps.home import WEB, Home
 from galaxy_apps.settings import SettingsError, load
 from galaxy_apps.wiring_gateway import CHANNELS, GatewayPlan
 from galaxy_core.domain.errors import (
     GalaxyError,
-    PermanentError,
     StorageUnavailable,
     UnsupportedFilesystem,
 )
@@ -32,15 +38,14 @@ from galaxy_core.domain.errors import (
 if TYPE_CHECKING:
     import anyio
 
+    from galaxy_apps.wiring_web import Server, WebPlan
     from galaxy_core.services.gateway.caduceus import Caduceus
 
 PROGRAM = "galaxy-gateway"
 STOP_WITHIN = timedelta(seconds=8)
 """Longest time from the first signal to the end: nothing is lost when it is cut short."""
-
-
-class AlreadyRunning(PermanentError):
-    """Another gateway serves the folder."""
+LOCK_PATIENCE = timedelta(milliseconds=500)
+"""A dashboard that looks whether a gateway is there holds the lock for a moment."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         configuration = load(options.config, is_strict=options.strict)
         plan = GatewayPlan(Home(configuration), options.channels or ())
+        page = page_of(plan)
     except SettingsError as error:
         return complain(PROGRAM, str(error), ExitCode.SETTINGS)
     import anyio
@@ -60,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for warning in configuration.warnings:
         structlog.get_logger(__name__).warning("settings.doubtful", problem=warning)
     try:
-        with _only_one(plan.home):
-            return anyio.run(_serve, plan)
+        with only_one(plan.home):
+            return anyio.run(_serve, plan, page)
     except AlreadyRunning as error:
         return complain(PROGRAM, str(error), ExitCode.ALREADY_RUNNING)
     except SettingsError as error:
@@ -86,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         dest="channels",
         action="append",
         choices=CHANNELS,
-        help="Serve this channel only (telegram); may be given again. Default: all set up.",
+        help="Serve this channel only (telegram, web); may be given again. Default: all set up.",
     )
     parser.add_argument("--strict", action="store_true", help="Warnings on settings are errors.")
     parser.add_argument("--log-level", choices=LEVELS, default="INFO", help="INFO if not given.")
@@ -94,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def _only_one(home: Home) -> Iterator[None]:
+def only_one(home: Home) -> Iterator[None]:
     """Hold the folder's lock: two gateways would both answer, and take messages from each other.
 
     Raises `AlreadyRunning`, `StorageUnavailable`.
@@ -108,7 +114,7 @@ def _only_one(home: Home) -> Iterator[None]:
     with ExitStack() as stack:
         with storage_errors("lock", path):
             try:
-                stack.enter_context(exclusive_lock(path, timeout=timedelta(0)))
+                stack.enter_context(exclusive_lock(path, timeout=LOCK_PATIENCE))
             except TimeoutError:
                 holder = path.read_text("ascii", "replace").strip() or "unknown"
                 raise AlreadyRunning(
@@ -119,7 +125,16 @@ def _only_one(home: Home) -> Iterator[None]:
         yield
 
 
-async def _serve(plan: GatewayPlan) -> int:
+def page_of(plan: GatewayPlan) -> WebPlan | None:
+    """Where the chat's page is served; None where it is not.  Raises `SettingsError`."""
+    from galaxy_apps.wiring_web import WebPlan
+
+    if WEB not in plan.channels:
+        return None
+    return WebPlan(plan.home, plan.home.configuration.settings.web.port)
+
+
+async def _serve(plan: GatewayPlan, page: WebPlan | None) -> int:
     import anyio
     import structlog
 
@@ -131,7 +146,13 @@ async def _serve(plan: GatewayPlan) -> int:
         async with anyio.create_task_group() as tasks:
             stopping = _Stopping(tasks.cancel_scope)
             await tasks.start(listen_for_signals, "gateway", stopping.ask, name="signals")
-            async with build_gateway(plan) as caduceus:
+            async with AsyncExitStack() as stack:
+                server = None if page is None else await _open_page(page, stack)
+                on_chat = None if server is None else server.set_chat
+                caduceus = await stack.enter_async_context(build_gateway(plan, on_chat))
+                if server is not None:
+                    port = await tasks.start(server.serve, server.plan.port, name="page")
+                    say(f"The page: {await server.address(port, '/chat')}")
                 stopping.caduceus = caduceus
                 log.info(
                     "gateway.started",
@@ -147,6 +168,13 @@ async def _serve(plan: GatewayPlan) -> int:
     if failure is not None:
         raise failure
     return ExitCode.OK
+
+
+async def _open_page(plan: WebPlan, stack: AsyncExitStack) -> Server:
+    from galaxy_apps.wiring_web import make_server
+
+    notes = await stack.enter_async_context(plan.home.notes())
+    return make_server(plan, notes, plan.token(), views=None)
 
 
 @define

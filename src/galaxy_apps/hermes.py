@@ -15,14 +15,7 @@ from typing import TYPE_CHECKING
 
 from galaxy_apps.daemons import LEVELS, complain, expected_error, listen_for_signals
 from galaxy_apps.exit_codes import ExitCode
-from galaxy_apps.settings import (
-    Configuration,
-    DispatcherKind,
-    Settings,
-    SettingsError,
-    environment,
-    load,
-)
+from galaxy_apps.settings import Configuration, SettingsError, load
 from galaxy_core.domain.errors import (
     DispatcherUnavailable,
     GalaxyError,
@@ -132,10 +125,10 @@ async def _serve(place: Place, is_once: bool) -> int:  # noqa: FBT001  anyio.run
     import anyio
     import structlog
 
-    from galaxy_apps.wiring import build_hermes
+    from galaxy_apps.wiring import build_hermes, require_agent
 
     log = structlog.get_logger(__name__)
-    _require_agent(place.settings)
+    require_agent(place.settings, place.environ)
     failure: GalaxyError | None = None
     try:
         async with build_hermes(place, is_service=not is_once) as hermes:
@@ -156,17 +149,6 @@ async def _serve(place: Place, is_once: bool) -> int:  # noqa: FBT001  anyio.run
     if failure is not None:
         raise failure
     return ExitCode.OK
-
-
-def _require_agent(settings: Settings) -> None:
-    """Say at the start that opencode is missing, not at the first order."""
-    needs_binary = settings.hermes.dispatcher is not DispatcherKind.SCRIPTED and not (
-        settings.hermes.dispatcher is DispatcherKind.OPENCODE_SERVER and settings.opencode.url
-    )
-    if needs_binary:
-        from galaxy_adapters._opencode import find_opencode
-
-        find_opencode(settings.opencode.bin, environment())
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -14,6 +15,7 @@ from galaxy_core.wire.layout import Layout
 if TYPE_CHECKING:
     from galaxy_adapters.notes_sqlite import SqliteNoteStore
     from galaxy_core.ports.audit_sink import AuditSink
+    from galaxy_core.ports.audit_trail import AuditTrail
     from galaxy_core.ports.clock import Clock
     from galaxy_core.ports.outbox import Outbox
     from galaxy_core.services.gateway.pairing import PairingDesk
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 MEGABYTE = 1_000_000
 NAME = "gateway"
 """What the gateway calls itself in the trail and in letters."""
-TELEGRAM = "telegram"
+TELEGRAM, WEB = "telegram", "web"
+WEB_OWNER = "owner"
+"""Who comes by the printed address, or with the password where the settings name nobody."""
 
 
 @define
@@ -70,21 +74,38 @@ class Home:
         megabytes = self.configuration.settings.audit.rotate_megabytes
         return JsonlAuditSink(self.layout.audit_log, rotate_bytes=megabytes * MEGABYTE)
 
+    def audit_trail(self) -> AuditTrail:
+        """The same, for reading."""
+        from galaxy_adapters.audit_jsonl import JsonlAuditTrail
+
+        return JsonlAuditTrail(self.layout.audit_log, is_polling=self.is_polling)
+
     def trail(self) -> Trail:
-        """The same, with the gateway's name on each line."""
+        """For writing, with the gateway's name on each line."""
         from galaxy_core.services.trail import Trail
 
         return Trail(self.audit_sink(), self.clock(), NAME)
 
+    def web_users(self) -> tuple[str, ...]:
+        """Names with which one may log in on the page."""
+        return tuple(dict.fromkeys(self.configuration.settings.web.authorized_users))
+
     def named_people(self) -> tuple[Person, ...]:
         """Those whom the settings name."""
         settings = self.configuration.settings
+        named = [(TELEGRAM, str(number)) for number in settings.telegram.authorized_users]
+        named += [(WEB, name) for name in self.web_users()]
         return tuple(
-            Person(
-                channel=TELEGRAM, id=str(number), role=settings.roles.get(str(number), Role.OWNER)
-            )
-            for number in dict.fromkeys(settings.telegram.authorized_users)
+            Person(channel=channel, id=name, role=settings.roles.get(name, Role.OWNER))
+            for channel, name in dict.fromkeys(named)
         )
+
+    def people_of(self, channels: Collection[str]) -> tuple[Person, ...]:
+        """Those who can be reached by these channels: the page's owner is never named."""
+        people = [person for person in self.named_people() if person.channel in channels]
+        if WEB in channels and not any((p.channel, p.id) == (WEB, WEB_OWNER) for p in people):
+            people.append(Person(channel=WEB, id=WEB_OWNER, role=Role.OWNER))
+        return tuple(people)
 
     def roster(self, notes: SqliteNoteStore) -> Roster:
         """Everybody who may talk to the gateway."""

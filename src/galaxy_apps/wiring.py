@@ -5,8 +5,9 @@ Every adapter is imported where it is made: `galaxy order list` must not pay for
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from attrs import define, evolve, field
@@ -53,6 +54,8 @@ class Place:
     settings: Settings
     machine: Machine
     incidents: IncidentRelay = field(factory=IncidentRelay)
+    environ: Mapping[str, str] = field(factory=environment, repr=False)
+    """What agents are started with."""
 
     @property
     def layout(self) -> Layout:
@@ -180,7 +183,7 @@ class Place:
                 return nullcontext(
                     OpencodeCliDispatcher(
                         state=self.layout.state / "opencode-cli",
-                        environment=environment(),
+                        environment=self.environ,
                         clock=self.clock(),
                         settings=OpencodeCliSettings(
                             binary=opencode.bin, agent=opencode.agent, model=opencode.model
@@ -208,13 +211,32 @@ class Place:
             servers = OwnServer(
                 OwnServerSettings(
                     machine=self.machine.repo_path,
-                    environment=environment(),
+                    environment=self.environ,
                     binary=opencode.bin,
                     outlives_us=is_service,
                 )
             )
         defaults = OpencodeDefaults(agent=opencode.agent, model=opencode.model)
         return OpencodeServerDispatcher(servers, clock=self.clock(), defaults=defaults)
+
+
+def is_demo(settings: Settings) -> bool:
+    """Whether no real model answers: every answer and page says so then."""
+    return settings.hermes.demo or settings.hermes.dispatcher is DispatcherKind.SCRIPTED
+
+
+def require_agent(settings: Settings, environ: Mapping[str, str]) -> Path | None:
+    """The opencode that is run here; None where none is.
+
+    Says at the start that it is missing, not at the first order: `DispatcherUnavailable`.
+    """
+    kind = settings.hermes.dispatcher
+    is_elsewhere = kind is DispatcherKind.OPENCODE_SERVER and settings.opencode.url is not None
+    if kind is DispatcherKind.SCRIPTED or is_elsewhere:
+        return None
+    from galaxy_adapters._opencode import find_opencode
+
+    return find_opencode(settings.opencode.bin, environ)
 
 
 def hermes_config(place: Place) -> HermesConfig:
@@ -243,7 +265,7 @@ def hermes_config(place: Place) -> HermesConfig:
         rescan_every=settings.poll_interval,
         drain_budget=settings.drain_timeout,
         tells_who_asked=settings.prompt_context,
-        is_demo=settings.demo or settings.dispatcher is DispatcherKind.SCRIPTED,
+        is_demo=is_demo(place.settings),
         projects={
             name: ProjectConfig(
                 directory=folder / project.repo_path.expanduser() if project.repo_path else None,

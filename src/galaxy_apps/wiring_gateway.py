@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from galaxy_apps.home import NAME, TELEGRAM, Home
+from galaxy_apps.home import NAME, TELEGRAM, WEB, Home
 from galaxy_apps.settings import Machine, SettingsError
 from galaxy_apps.wiring import Place, open_desk
 from galaxy_apps.wiring_telegram import open_telegram
+from galaxy_apps.wiring_web import open_web_channel
 
 if TYPE_CHECKING:
+    from galaxy_adapters.channel_web import WebChannel
     from galaxy_core.ports.audit_sink import AuditSink
     from galaxy_core.ports.channel import Channel
     from galaxy_core.ports.command_menu import CommandMenu
@@ -24,11 +26,11 @@ if TYPE_CHECKING:
     from galaxy_core.services.gateway.caduceus import Caduceus
     from galaxy_core.services.gateway.config import GatewayConfig, MachinePorts
 
-CHANNELS = (TELEGRAM,)
+CHANNELS = (TELEGRAM, WEB)
 """Every channel there is, by name."""
 ALL_CHANNELS_NEED = (
     "telegram_token: it is not set, so there is nothing for the gateway to listen to; @BotFather "
-    "gives one, and GALAXY_TELEGRAM_TOKEN may hold it instead"
+    "gives one, and GALAXY_TELEGRAM_TOKEN may hold it instead; or set web.enabled, or run galaxy up"
 )
 
 
@@ -42,17 +44,24 @@ class GatewayPlan:
     home: Home
     wanted: Sequence[str] = ()
     """Names of channels; none: all that are set up."""
+    has_web: bool | None = None
+    """Whether the page's chat is served where nothing is wanted by name; None: as the settings
+    say, and not where they say nothing."""
     machines: tuple[Machine, ...] = field(init=False)
     channels: tuple[str, ...] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         configuration = self.home.configuration
         self.machines = configuration.machines()
-        has_telegram = configuration.settings.telegram.token is not None
-        if not has_telegram and not self.wanted:
+        settings = configuration.settings
+        has_web = settings.web.enabled is True if self.has_web is None else self.has_web
+        set_up = {TELEGRAM: settings.telegram.token is not None, WEB: has_web}
+        self.channels = tuple(dict.fromkeys(self.wanted)) or tuple(
+            name for name in CHANNELS if set_up[name]
+        )
+        if not self.channels:
             source = str(configuration.path) if configuration.path else None
             raise SettingsError(ALL_CHANNELS_NEED, source=source)
-        self.channels = tuple(dict.fromkeys(self.wanted)) or CHANNELS
         if TELEGRAM in self.channels:
             configuration.telegram_token()
 
@@ -69,7 +78,7 @@ def gateway_config(plan: GatewayPlan) -> GatewayConfig:
         other_machines=frozenset(
             name.casefold() for name in plan.home.configuration.machines_elsewhere()
         ),
-        people=plan.home.named_people(),
+        people=plan.home.people_of(plan.channels),
         groups=frozenset((TELEGRAM, str(group)) for group in bot.allowed_groups),
         staleness=Staleness(run_up_to=bot.stale_after, then=bot.stale_policy),
         order_limits=OrderLimits(payload_characters=settings.limits.payload_characters),
@@ -78,14 +87,17 @@ def gateway_config(plan: GatewayPlan) -> GatewayConfig:
         projects={name: project.keywords for name, project in settings.projects.items()},
         pairing_time=timedelta(minutes=settings.pairing.minutes),
         has_drafts=bot.drafts,
-        default_channel=TELEGRAM,
+        default_channel=TELEGRAM if TELEGRAM in plan.channels else WEB,
     )
 
 
 @asynccontextmanager
-async def build_gateway(plan: GatewayPlan) -> AsyncIterator[Caduceus]:
+async def build_gateway(
+    plan: GatewayPlan, on_chat: Callable[[WebChannel | None], None] | None = None
+) -> AsyncIterator[Caduceus]:
     """A Caduceus that is ready to `run`, for as long as the context lasts.
 
+    `on_chat` is told the page's channel when it is open, and None before it closes.
     Raises `UnsupportedFilesystem`, `StorageUnavailable`, `SettingsError`.
     """
     import os
@@ -97,15 +109,21 @@ async def build_gateway(plan: GatewayPlan) -> AsyncIterator[Caduceus]:
     async with AsyncExitStack() as stack:
         notes = await stack.enter_async_context(home.notes())
         places = [Place(home.configuration.settings, m, home.incidents) for m in plan.machines]
-        sinks = _Sinks(home)
+        sinks = Sinks(home)
         machines = {
-            place.machine.name: await _machine_ports(place, sinks, stack) for place in places
+            place.machine.name: await machine_ports(place, sinks, stack) for place in places
         }
         channels: dict[str, Channel] = {}
         menus: dict[str, CommandMenu] = {}
         if TELEGRAM in plan.channels:
             telegram = await open_telegram(home, plan.machines, notes, stack)
             channels[TELEGRAM] = menus[TELEGRAM] = telegram
+        if WEB in plan.channels:
+            web = await open_web_channel(home, stack)
+            channels[WEB] = web
+            if on_chat is not None:
+                on_chat(web)
+                stack.callback(on_chat, None)
         ports = GatewayPorts(
             channels=channels,
             machines=machines,
@@ -121,20 +139,22 @@ async def build_gateway(plan: GatewayPlan) -> AsyncIterator[Caduceus]:
 
 
 @define
-class _Sinks:
+class Sinks:
     """One writer a trail: machines that share a folder share their trail."""
 
     home: Home
     _made: dict[str, AuditSink] = field(factory=dict, init=False)
 
     def of(self, place: Place | Home) -> AuditSink:
+        """The writer of the place's trail."""
         path = str(place.layout.audit_log)
         if path not in self._made:
             self._made[path] = place.audit_sink()
         return self._made[path]
 
 
-async def _machine_ports(place: Place, sinks: _Sinks, stack: AsyncExitStack) -> MachinePorts:
+async def machine_ports(place: Place, sinks: Sinks, stack: AsyncExitStack) -> MachinePorts:
+    """What gateway and page work with on one machine, open as long as the stack is."""
     from galaxy_core.services.gateway.config import MachinePorts
     from galaxy_core.services.trail import Trail
 
@@ -156,7 +176,7 @@ async def _machine_ports(place: Place, sinks: _Sinks, stack: AsyncExitStack) -> 
     )
 
 
-def _mailboxes(home: Home, places: Sequence[Place], sinks: _Sinks) -> list[Mailbox]:
+def _mailboxes(home: Home, places: Sequence[Place], sinks: Sinks) -> list[Mailbox]:
     """The gateway's own outbox first, then those of machines that lie elsewhere, each once."""
     from galaxy_core.services.courier import Mailbox
 

@@ -23,6 +23,7 @@ PRIORITIES = ("low", "normal", "high", "urgent")
 SEVERITIES = ("info", "warning", "error", "critical")
 _WRONG_CHOICE = re.compile(r"argument (.+): invalid choice: '?(.*?)'? \(choose from (.*)\)")
 DISPATCHERS = ("opencode-server", "opencode-cli", "scripted")
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 ROLES = ("owner", "operator", "viewer")
 SHELLS = ("bash", "zsh", "fish")
 # Written out, since the enums they stand for cost an import; a test compares them.
@@ -69,6 +70,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="store_true", help="Show the version and exit.")
     _config(parser, default=None)
     commands = _group(parser)
+    _add_up(commands)
     _add_init(commands)
     _add_order(commands)
     _add_audit(commands)
@@ -138,7 +140,44 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def port_number(text: str) -> int:
+    """Read a TCP port; 0 means a free one."""
+    if not text.isascii() or not text.isdigit() or int(text) > 65_535:  # noqa: PLR2004  TCP's
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
+    return int(text)
+
+
 # ---- commands
+
+
+def _add_up(commands: Any) -> None:  # noqa: ANN401
+    parser = _command(
+        commands, "up", "up:up", "Run everything on this host, and say which address to open."
+    )
+    _config(parser)
+    parser.add_argument(
+        "--port",
+        metavar="N",
+        type=port_number,
+        default=5000,
+        help="TCP port (5000); 0: a free one.",
+    )
+    parser.add_argument("--host", metavar="ADDRESS", help="Where to listen (settings: 127.0.0.1).")
+    parser.add_argument(
+        "--no-browser", action="store_true", dest="is_silent", help="Open no browser."
+    )
+    parser.add_argument(
+        "--demo",
+        action="store_true",
+        dest="is_demo",
+        help="In a sample project, with a scripted model in place of a real one.",
+    )
+    parser.add_argument(
+        "--log-level",
+        choices=LEVELS,
+        help="WARNING on a terminal, else INFO, if not given.",
+    )
+    _json(parser, "one JSON document with the address once it is served")
 
 
 def _add_init(commands: Any) -> None:  # noqa: ANN401
@@ -148,7 +187,19 @@ def _add_init(commands: Any) -> None:  # noqa: ANN401
     parser.add_argument(
         "folder", nargs="?", type=Path, metavar="FOLDER", help="The project; default: this folder."
     )
-    parser.add_argument("--name", metavar="NAME", help="The machine's name; default: this host's.")
+    parser.add_argument("--path", metavar="FOLDER", type=Path, help="The same, as an option.")
+    parser.add_argument(
+        "--machine",
+        "--name",
+        metavar="NAME",
+        dest="name",
+        help="The machine's name; default: this host's.",
+    )
+    parser.add_argument(
+        "--telegram-token",
+        metavar="TOKEN",
+        help="What @BotFather gave; it is checked. Default: no Telegram.",
+    )
     parser.add_argument("--dispatcher", choices=DISPATCHERS, help="Who carries orders out.")
     parser.add_argument("--model", metavar="MODEL", help="The agent's model, provider/model.")
     parser.add_argument("--yes", action="store_true", help="Ask nothing; take the defaults.")
@@ -320,6 +371,11 @@ def _add_config(commands: Any) -> None:  # noqa: ANN401
     show = _command(group, "show", "config:show", "Print what holds, secrets masked.")
     _machine(show)
     _json(show)
+    password = _command(
+        group, "password", "password:password", "Set the password of the page; keep its hash."
+    )
+    _config(password)
+    _json(password)
 
 
 def _add_completion(commands: Any) -> None:  # noqa: ANN401

@@ -56,16 +56,20 @@ def _run(arguments: Sequence[str] | None) -> int:
     except UsageError as error:
         return _complain(str(error), ExitCode.USAGE)
     except GalaxyError as error:
-        return _complain(str(error), _code_of(error))
+        return _complain(str(error), code_of(error))
 
 
-def _code_of(error: Exception) -> ExitCode:
+def code_of(error: Exception) -> ExitCode:
+    """How a program ends that failed like this."""
+    from galaxy_apps.daemons import AlreadyRunning
     from galaxy_apps.settings import SettingsError
     from galaxy_core.domain import errors
 
     codes: dict[type[Exception], ExitCode] = {
         SettingsError: ExitCode.SETTINGS,
         errors.OrderNotFound: ExitCode.NOT_FOUND,
+        errors.DispatcherUnavailable: ExitCode.NO_AGENT,
+        AlreadyRunning: ExitCode.ALREADY_RUNNING,
         errors.StorageUnavailable: ExitCode.NO_STORAGE,
         errors.UnsupportedFilesystem: ExitCode.NO_STORAGE,
     }

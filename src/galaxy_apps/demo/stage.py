@@ -15,7 +15,11 @@ from urllib.parse import urlsplit
 
 from attrs import define, field
 
-from galaxy_core.testing.opencode_project import private_environment, write_opencode_project
+from galaxy_core.testing.opencode_project import (
+    MODEL,
+    private_environment,
+    write_opencode_project,
+)
 
 MACHINE = "production"
 """The machine's name in the guide's order."""
@@ -51,6 +55,11 @@ def make_project(folder: Path, *, is_demo: bool) -> Path:
         "dispatcher": "opencode-server",
         "demo": is_demo,
     }
+    if not is_demo:
+        # Left by an earlier demo, it would lead to a model that is not there.
+        written = project / "opencode.json"
+        if written.exists() and f'"{MODEL}"' in written.read_text(encoding="utf-8"):
+            written.unlink()
     settings.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     settings.chmod(0o600)
     return settings
@@ -70,6 +79,12 @@ class Stage:
     folder: Path
     environment: Mapping[str, str]
     _children: list[subprocess.Popen[str]] = field(factory=list, init=False)
+    _model: subprocess.Popen[str] | None = field(default=None, init=False)
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the scripted model runs."""
+        return self._model is not None and self._model.poll() is None
 
     def start_model(self) -> None:
         """Start the scripted model and let opencode see nothing else."""
@@ -81,9 +96,7 @@ class Stage:
             raise RuntimeError("the scripted model did not start")
         kept.write_text(str(urlsplit(url).port), encoding="utf-8")
         write_opencode_project(self.folder / "project", url)
-        self.environment = private_environment(self.folder / "home", self.environment) | {
-            name: value for name, value in self.environment.items() if name == "GALAXY_OPENCODE_BIN"
-        }
+        self.environment = demo_environment(self.folder, self.environment)
 
     def _listening_model(self, port: str) -> str | None:
         """Start the scripted model on a port; its address, None when the port is taken."""
@@ -91,14 +104,25 @@ class Stage:
         child = self._start(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         line = child.stdout.readline() if child.stdout else ""
         word, _, url = line.strip().partition(" ")
-        return url if word == "listening" else None
+        if word != "listening":
+            return None
+        self._model = child
+        return url
 
-    def start_hermes(self, settings: Path) -> subprocess.Popen[str]:
-        """Start the daemon; what it says goes to `hermes.log`."""
-        log = (self.folder / "hermes.log").open("a", encoding="utf-8")
-        command = [sys.executable, "-m", "galaxy_apps.hermes", "--config", str(settings)]
-        with log:
-            return self._start(command, stdout=log.fileno(), stderr=subprocess.STDOUT)
+    def start_up(self, *, is_demo: bool) -> str | None:
+        """Start `galaxy up` on a free port; its address, None where it did not come up.
+
+        What else it says goes to `up.log`.
+        """
+        command = [sys.executable, "-m", "galaxy_apps.demo", "--folder", str(self.folder)]
+        command += ["--port", "0", "--no-browser", *(["--scripted"] if is_demo else [])]
+        with (self.folder / "up.log").open("a", encoding="utf-8") as log:
+            child = self._start(command, stdout=subprocess.PIPE, stderr=log.fileno())
+        for line in child.stdout or ():
+            words = line.split()
+            if words and words[-1].startswith("http://"):
+                return words[-1]
+        return None
 
     def stop(self) -> None:
         """End everything that was started, the last first."""
@@ -127,6 +151,12 @@ class Stage:
         )
         self._children.append(child)
         return child
+
+
+def demo_environment(folder: Path, base: Mapping[str, str]) -> dict[str, str]:
+    """What the demo's programs are started with: nothing of the person's own but PATH and such."""
+    kept = {name: value for name, value in base.items() if name == "GALAXY_OPENCODE_BIN"}
+    return private_environment(folder / "home", base) | kept
 
 
 def own_environment() -> dict[str, str]:

@@ -139,7 +139,7 @@ def _web_problems(web: WebSettings) -> list[str]:
     if web.token is not None and len(web.token.reveal()) < _SHORTEST_TOKEN:
         problems.append(f"web.token: it must have at least {_SHORTEST_TOKEN} characters")
     problems += [
-        f'web.names[{n}]: it must be a name without port and path, like galaxy.example.org, not "{name}"'
+        f'web.names[{n}]: it must be a name like galaxy.example.org, without port, not "{name}"'
         for n, name in enumerate(web.names)
         if not _HOST_NAME.fullmatch(name)
     ]

@@ -128,6 +128,16 @@ class Layout:
         return self.state / "trail-index.sqlite3"
 
     @property
+    def trail_index(self) -> Path:
+        """What was counted in the trails: an SQLite database that can be made again."""
+        return self.state / "trail-index.sqlite3"
+
+    @property
+    def web_channel(self) -> Path:
+        """Conversations and files of the page's chat."""
+        return self.state / "web"
+
+    @property
     def gateway_lock(self) -> Path:
         """Held by the one gateway that serves this folder."""
         return self.state / "gateway.lock"

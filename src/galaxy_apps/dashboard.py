@@ -1,0 +1,129 @@
+"""The entry point of `galaxy-dashboard`: the page and the HTTP API, without gateway and Hermes.
+
+It reads and writes the same files as the command line, so it works while they are down; it keeps
+nothing of its own but figures that can be counted again.  It may be killed at any time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from galaxy_apps.cli.arguments import port_number
+from galaxy_apps.cli.main import code_of
+from galaxy_apps.daemons import LEVELS, complain, expected_error, listen_for_signals, say
+from galaxy_apps.exit_codes import ExitCode
+from galaxy_apps.home import Home
+from galaxy_apps.settings import load
+from galaxy_core.domain.errors import GalaxyError
+
+if TYPE_CHECKING:
+    from galaxy_apps.wiring_web import WebPlan
+
+PROGRAM = "galaxy-dashboard"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve the dashboard; its exit code.  Expected failures are one sentence."""
+    options = _parser().parse_args(arguments)
+    try:
+        from galaxy_apps.wiring_web import WebPlan
+
+        configuration = load(options.config)
+        plan = WebPlan(Home(configuration), options.port, options.host)
+        configuration.machines()
+        token = plan.token()
+    except GalaxyError as error:
+        return complain(PROGRAM, str(error), code_of(error))
+    import anyio
+
+    from galaxy_apps.logging import configure_logging
+
+    configure_logging(level=options.log_level, secrets=(*configuration.settings.secrets(), token))
+    try:
+        return anyio.run(_serve, plan, token)
+    except GalaxyError as error:
+        return complain(PROGRAM, str(error), code_of(error))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        allow_abbrev=False,
+        description="Serve the dashboard and the HTTP API until TERM.",
+        epilog="Exit codes: docs/reference/cli.md.",
+    )
+    parser.add_argument("--config", metavar="FILE", type=Path, help="The settings file.")
+    parser.add_argument(
+        "--port",
+        metavar="N",
+        type=port_number,
+        default=5000,
+        help="TCP port (5000); 0: a free one.",
+    )
+    parser.add_argument("--host", metavar="ADDRESS", help="Where to listen (settings: 127.0.0.1).")
+    parser.add_argument("--log-level", choices=LEVELS, default="INFO", help="INFO if not given.")
+    return parser
+
+
+async def _serve(plan: WebPlan, token: str) -> int:
+    import anyio
+
+    from galaxy_apps.wiring_web import make_server, open_views
+
+    failure: GalaxyError | None = None
+    try:
+        async with anyio.create_task_group() as tasks, AsyncExitStack() as stack:
+            stop = tasks.cancel_scope.cancel
+            await tasks.start(listen_for_signals, "dashboard", stop, name="signals")
+            notes = await stack.enter_async_context(plan.home.notes())
+            views = await stack.enter_async_context(open_views(plan.home, gateway_look(plan.home)))
+            server = make_server(plan, notes, token, views)
+            tasks.start_soon(views.feeding.run, name="figures")
+            port = await tasks.start(server.serve, plan.port, name="page")
+            say(f"The dashboard: {await server.address(port)}")
+            await anyio.sleep_forever()
+    except BaseExceptionGroup as group:
+        failure = expected_error(group)
+    if failure is not None:
+        raise failure
+    return ExitCode.OK
+
+
+def gateway_look(home: Home) -> Callable[[], Awaitable[bool | None]]:
+    """Look whether a gateway serves the folder; None where the settings speak of none."""
+    from anyio import to_thread
+
+    settings = home.configuration.settings
+    is_expected = settings.telegram.token is not None or settings.web.enabled is True
+
+    async def look() -> bool | None:
+        is_there = await to_thread.run_sync(_holds_lock, home.layout.gateway_lock)
+        return is_there or (False if is_expected else None)
+
+    return look
+
+
+def _holds_lock(path: Path) -> bool:
+    """Whether somebody holds the lock, tried for a moment; see `LOCK_PATIENCE` of the gateway."""
+    from datetime import timedelta
+
+    from galaxy_adapters._files import exclusive_lock
+
+    try:
+        if not path.exists():
+            return False
+        with exclusive_lock(path, timeout=timedelta(0)):
+            return False
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

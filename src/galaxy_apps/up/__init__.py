@@ -1,0 +1,1 @@
+"""`galaxy up`: everything on this host in one process."""
