@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from galaxy_adapters.index_sqlite import _schema
-from galaxy_adapters.index_sqlite._schema import Row, event_of, micros
+from galaxy_adapters.index_sqlite._schema import Row, event_of, micros, plain
 from galaxy_core.domain.audit import AuditEvent
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.insight import AuditPage, Slot
@@ -63,7 +63,7 @@ def totals(connection: sqlite3.Connection) -> TrailTotals:
 def of_order(connection: sqlite3.Connection, order_id: str) -> Sequence[AuditEvent]:
     """See the port."""
     rows = connection.execute(
-        f"{_ROW} WHERE lines.order_id = ? ORDER BY lines.at, lines.id", (order_id,)
+        f"{_ROW} WHERE lines.order_id = ? ORDER BY lines.at, lines.id", (plain(order_id),)
     )
     return [event_of(row[:6]) for row in rows]
 
@@ -106,7 +106,7 @@ def search(
         values += [int(place[1]), int(place[2])]
     if wanted.event_type is not None:
         conditions.append("lines.type = (SELECT id FROM names WHERE name = ?)")
-        values.append(wanted.event_type)
+        values.append(plain(wanted.event_type))
     if wanted.severity is not None:
         number = _schema.SEVERITIES.index(wanted.severity)
         # The literal lets SQLite use the index that leaves ordinary lines out.
@@ -114,7 +114,7 @@ def search(
         values.append(number)
     if wanted.machine is not None:
         conditions.append("lines.machine = (SELECT id FROM names WHERE name = ?)")
-        values.append(wanted.machine)
+        values.append(plain(wanted.machine))
     if wanted.since is not None:
         conditions.append("lines.at >= ?")
         values.append(micros(wanted.since))
@@ -197,5 +197,4 @@ def _marks(values: frozenset[str] | frozenset[OrderState]) -> str:
 
 def _like(text: str) -> str:
     """A pattern for lines that hold the text, whose own wild cards mean themselves."""
-    plain = text.encode("utf-8", "replace").decode()
-    return "%" + re.sub(r"([%_\\])", r"\\\1", plain) + "%"
+    return "%" + re.sub(r"([%_\\])", r"\\\1", plain(text)) + "%"

@@ -73,7 +73,10 @@ def plain(text: str) -> str:
 
 def data_of(event: AuditEvent) -> str:
     """Further keys of a line, as JSON."""
-    text = plain(_encode(dict(event.data)))
+    try:
+        text = plain(_encode(dict(event.data)))
+    except (ValueError, RecursionError):  # a value inside itself, or far too deep
+        return _encode({"data_left_out": True})
     # The trail has it in full; nobody searches for the end of a megabyte.
     return text if len(text) <= _LONGEST_DATA else _encode({"data_left_out": len(text)})
 

@@ -31,6 +31,10 @@ _ENDS: Mapping[str, Outcome] = MappingProxyType(
 )
 
 
+_MOST = 1e15
+"""Nobody runs so long or costs so much; sums of it are still numbers for every store."""
+
+
 @frozen(kw_only=True)
 class OrderEnded:
     """An order is over."""
@@ -104,4 +108,8 @@ def rank(number: int, percent: int) -> int:
 def _number(value: JSONValue) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) and value >= 0 else None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return min(number, _MOST) if math.isfinite(number) and number >= 0 else None

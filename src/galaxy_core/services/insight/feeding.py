@@ -19,7 +19,7 @@ import structlog
 from attrs import define, evolve, field
 
 from galaxy_core.domain.audit import AuditEvent
-from galaxy_core.domain.errors import TrailReplaced, TransientError
+from galaxy_core.domain.errors import GalaxyError, TrailReplaced, TransientError
 from galaxy_core.domain.state import FINAL, OrderState
 from galaxy_core.ports.trail_index import TrailFeeder
 from galaxy_core.services.folders import Folder, Folders
@@ -55,8 +55,12 @@ class TrailFeeding:
                 async with self._ports.index.feeder() as feeder:
                     if feeder is not None:
                         await self._feed(feeder)
-            except TransientError as error:
+            except GalaxyError as error:
                 log.warning("trail_index.feeding_failed", error=str(error))
+            except Exception:
+                # Supervision point: whatever is wrong here costs figures, not the daemon that
+                # answers people in the same process.
+                log.exception("trail_index.feeding_crashed")
             await self._ports.clock.sleep(ASK_AGAIN)
 
     async def catch_up(self) -> None:

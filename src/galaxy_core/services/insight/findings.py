@@ -67,6 +67,15 @@ def of_machine(look: Look) -> Iterator[Finding]:
         yield Finding(level=level, what=what, remedy=remedy, machine=look.name)
 
 
+def of_figures(error: Exception) -> Finding:
+    """Why nothing can be said of orders that ended."""
+    return Finding(
+        level=Level.DOUBTFUL,
+        what=f"The figures cannot be read now. {error}",
+        remedy="They are made again by themselves; if not, the log of the gateway says why.",
+    )
+
+
 def of_whole(
     *, is_gateway_up: bool | None, waiting_letters: int, hour: Sequence[Slot], day: Sequence[Slot]
 ) -> Iterator[Finding]:

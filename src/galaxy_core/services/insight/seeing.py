@@ -30,7 +30,6 @@ from galaxy_core.domain.insight import (
 from galaxy_core.domain.operations import OrderView
 from galaxy_core.domain.state import OrderState
 from galaxy_core.ports.front_desk import Insight
-from galaxy_core.ports.machine_folder import DiskSpace
 from galaxy_core.ports.outbox import LetterCount
 from galaxy_core.ports.trail_index import TrailTotals
 from galaxy_core.services.folders import Folders, age_key
@@ -66,8 +65,17 @@ class LocalInsight(Insight):
 
     async def overview(self) -> Overview:
         now = self._ports.clock.now()
-        totals = await self._totals()
         machines, found = [], list[Finding]()
+        hour: Sequence[Slot] = ()
+        day: Sequence[Slot] = ()
+        totals: TrailTotals | None = None
+        try:
+            totals = await self._totals()
+            hour = await self._ports.index.slots(now - HOUR, HOUR, 1)
+            day = await self._ports.index.slots(now - 24 * HOUR, 24 * HOUR, 1)
+        except TransientError as error:
+            # A page that says what is wrong must not be what goes wrong.
+            found.append(findings.of_figures(error))
         letters: dict[Path, int] = {}  # machines may share a folder, and with it an outbox
         for place in self._folders.machines:
             machine, its = await self._look(place, totals)
@@ -75,12 +83,11 @@ class LocalInsight(Insight):
             letters[place.layout.repo_path] = machine.outbox
             found += its
         is_gateway_up = await self._ports.is_gateway_up()
-        index = self._ports.index
         found += findings.of_whole(
             is_gateway_up=is_gateway_up,
             waiting_letters=sum(letters.values()),
-            hour=await index.slots(now - HOUR, HOUR, 1),
-            day=await index.slots(now - 24 * HOUR, 24 * HOUR, 1),
+            hour=hour,
+            day=day,
         )
         return Overview(
             at=now,
@@ -119,8 +126,12 @@ class LocalInsight(Insight):
 
     async def slots(self, since: datetime, width: timedelta) -> Sequence[Slot]:
         await self._catch_up()
+        width = max(width, timedelta(seconds=1))
         passed = self._ports.clock.now() - since
-        number = min(MAX_SLOTS, max(1, math.ceil(passed / width)))
+        number = max(1, math.ceil(passed / width))
+        if number > MAX_SLOTS:  # the newest ones
+            since += width * (number - MAX_SLOTS)
+            number = MAX_SLOTS
         return await self._ports.index.slots(since, width, number)
 
     async def figures(self) -> Figures:
@@ -130,7 +141,11 @@ class LocalInsight(Insight):
         is_up: dict[str, bool] = {}
         now = self._ports.clock.now()
         for place in self._folders.machines:
-            waiting, counts = await self._counts(place, totals)
+            counts = _ended(place, totals)
+            try:
+                waiting = await self._count_live(place, counts)
+            except TransientError:  # its folder is away: what ended is known all the same
+                waiting = None
             orders |= {(place.name, state): counts[state] for state in OrderState}
             if waiting is not None:
                 oldest[place.name] = waiting
@@ -147,18 +162,25 @@ class LocalInsight(Insight):
     # ---- one machine
 
     async def _look(
-        self, place: MachinePorts, totals: TrailTotals
+        self, place: MachinePorts, totals: TrailTotals | None
     ) -> tuple[MachineInsight, list[Finding]]:
         now = self._ports.clock.now()
-        oldest, counts = await self._counts(place, totals)
+        counts = _ended(place, totals)
+        oldest, letters, space = None, LetterCount(waiting=0, undeliverable=0), None
+        try:
+            oldest = await self._count_live(place, counts)
+            letters = await self._ports.outboxes[place.name].count()
+            space = await self._ports.folders[place.name].space()
+        except TransientError:  # without the disk's size, that is what the finding says
+            pass
         look = findings.Look(
             name=place.name,
             now=now,
             heartbeat=await place.presence.read(),
             live=sum(number for state, number in counts.items() if not state.is_final),
             oldest_waiting=oldest,
-            letters=await self._letters(place),
-            space=await self._space(place),
+            letters=letters,
+            space=space,
         )
         found = list(findings.of_machine(look))
         insight = MachineInsight(
@@ -167,47 +189,41 @@ class LocalInsight(Insight):
             heartbeat=look.heartbeat,
             counts={state: number for state, number in counts.items() if number},
             oldest_waiting=oldest,
-            outbox=look.letters.waiting,
-            undeliverable=look.letters.undeliverable,
-            disk_free_bytes=look.space.free_bytes if look.space else 0,
-            disk_total_bytes=look.space.total_bytes if look.space else 0,
+            outbox=letters.waiting,
+            undeliverable=letters.undeliverable,
+            disk_free_bytes=space.free_bytes if space else 0,
+            disk_total_bytes=space.total_bytes if space else 0,
         )
         return insight, found
 
-    async def _counts(
-        self, place: MachinePorts, totals: TrailTotals
-    ) -> tuple[timedelta | None, Counter[OrderState]]:
-        """How long the oldest order waits that could begin, and how many are in each state."""
-        counts: Counter[OrderState] = Counter()
-        for known in (totals.ended, totals.earlier):
-            for (name, state), number in known.items():
-                if name == place.name:
-                    counts[state] += number
+    async def _count_live(
+        self, place: MachinePorts, counts: Counter[OrderState]
+    ) -> timedelta | None:
+        """Add live orders to the counts; how long the oldest waits of those that could begin."""
         waiting: list[datetime] = []
         for view in await self._live_of(place):
             counts[view.state] += 1
             if view.state is OrderState.PENDING and view.waits_until is None:
                 waiting.append(age_key(view))
-        age = self._ports.clock.now() - min(waiting) if waiting else None
-        return (None if age is None else max(age, timedelta(0))), counts
+        if not waiting:
+            return None
+        return max(self._ports.clock.now() - min(waiting), timedelta(0))
 
     async def _live_of(self, place: MachinePorts) -> list[OrderView]:
         folder = next(each for each in self._folders.all if place in each.machines)
         views = await self._living.of(folder)
         return [view for view in views if folder.owner_of(view.order) is place]
 
-    async def _letters(self, place: MachinePorts) -> LetterCount:
-        try:
-            return await self._ports.outboxes[place.name].count()
-        except TransientError:  # the finding about the folder says so
-            return LetterCount(waiting=0, undeliverable=0)
-
-    async def _space(self, place: MachinePorts) -> DiskSpace | None:
-        try:
-            return await self._ports.folders[place.name].space()
-        except TransientError:
-            return None
-
     async def _totals(self) -> TrailTotals:
         await self._catch_up()
         return await self._ports.index.totals()
+
+
+def _ended(place: MachinePorts, totals: TrailTotals | None) -> Counter[OrderState]:
+    """How many orders of a machine ended in each state."""
+    counts: Counter[OrderState] = Counter()
+    for known in (totals.ended, totals.earlier) if totals is not None else ():
+        for (name, state), number in known.items():
+            if name == place.name:
+                counts[state] += number
+    return counts

@@ -157,16 +157,31 @@ async def test_feeder_stops_when_a_reader_finds_damage(trail: Path, path: Path) 
 async def test_full_batch_or_none(path: Path) -> None:
     """A batch that cannot be added whole leaves neither lines nor mark."""
     index = SqliteTrailIndex(path)
-    circle: list[JSONValue] = []
-    circle.append(circle)
-    bad = evolve(event(2), data={"x": circle})
+    bad = evolve(event(2), timestamp=START.replace(tzinfo=None))
     async with index.feeder() as feeder:
         assert feeder is not None
-        with pytest.raises(ValueError, match="Circular"):
+        with pytest.raises(TypeError):
             await feeder.add("t", [event(1), bad], "1")
         assert dict(await feeder.marks()) == {}
         await feeder.add("t", [event(1), event(3)], "2")
     assert (await index.totals()).events == {"order_claimed": 2}
+    await index.aclose()
+
+
+@pytest.mark.parametrize("value", [10**400, 1e308, -1, True, "many", None, [], 10**30])
+async def test_odd_figures_stop_nothing(path: Path, value: JSONValue) -> None:
+    """Whatever a line says of time and cost, the lines behind it are added."""
+    index = SqliteTrailIndex(path)
+    data: dict[str, JSONValue] = {"elapsed_s": value, "tokens": value, "cost_usd": value}
+    odd = evolve(event(1), event_type="order_cancelled", data=data)
+    circle: list[JSONValue] = []
+    circle.append(circle)
+    async with index.feeder() as feeder:
+        assert feeder is not None
+        await feeder.add("t", [odd, evolve(event(2), data={"x": circle}), event(3)], "1")
+    assert sum((await index.totals()).events.values()) == 3
+    (slot,) = await index.slots(START, timedelta(hours=1), 1)
+    assert slot.tokens <= 10**15
     await index.aclose()
 
 

@@ -106,6 +106,15 @@ async def test_store_that_refuses_is_tried_again(scene: Scene) -> None:
         assert known(scene) == ["a", "b"]
 
 
+async def test_bug_costs_figures_not_the_daemon(scene: Scene) -> None:
+    """The feeder lives in the process that answers people."""
+    scene.faults.fail("index.add", RuntimeError("a bug"))
+    write(scene, "a")
+    async with scene.fed():
+        await scene.clock.elapse(feeding.ASK_AGAIN * 2)
+        assert known(scene) == ["a"]
+
+
 async def test_replaced_trail_is_counted_anew(scene: Scene) -> None:
     """What was counted from lines that are gone must go; other trails are read again with it."""
     write(scene, "a", "b")

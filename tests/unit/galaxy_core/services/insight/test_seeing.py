@@ -102,6 +102,34 @@ async def test_folder_that_cannot_be_read_is_a_finding(scene: Scene) -> None:
     assert [finding.machine for finding in overview.findings] == ["pc"]
 
 
+async def test_queue_that_cannot_be_read_is_a_finding(scene: Scene) -> None:
+    """The other machines are shown, and so is what the trail knows of this one."""
+    await scene.machines["pc"].submit(make_order(id="a"))
+    await scene.work("pc")
+    pc = scene.machines["pc"]
+    pc.faults.fail("catalogue.list", StorageUnavailable("gone"), times=None)
+    async with scene.fed():
+        overview = await scene.insight.overview()
+        figures = await scene.insight.figures()
+    assert [finding.what for finding in overview.findings] == [
+        "The folder of pc cannot be looked at."
+    ]
+    assert overview.machines[1].counts == {OrderState.SUCCEEDED: 1}
+    assert figures.orders["pc", OrderState.SUCCEEDED] == 1
+
+
+async def test_overview_stands_without_figures(scene: Scene) -> None:
+    """An index that is being made anew does not hide that Hermes is gone."""
+    scene.beat("pc", ago=timedelta(hours=1))
+    scene.faults.fail("index.totals", StorageUnavailable("It is damaged."), times=None)
+    overview = await scene.insight.overview()
+    assert [(f.level, f.machine) for f in overview.findings] == [
+        (Level.UNWELL, "pc"),
+        (Level.DOUBTFUL, None),
+    ]
+    assert "It is damaged." in overview.findings[1].what
+
+
 async def test_live_orders_stand_in_the_order_of_their_turn(scene: Scene) -> None:
     """Running ones first, of all machines, with what they do; then who waits, urgent ones first."""
     scene.lab.agent.default = Script((TextAppended(text="so far", part="1"), Hang()))
@@ -177,6 +205,9 @@ async def test_charts_reach_until_now(scene: Scene) -> None:
         assert [dict(slot.ended) for slot in slots] == [{}, {}, {Outcome.SUCCEEDED: 1}]
         many = await scene.insight.slots(begun - timedelta(days=365), timedelta(seconds=1))
         assert len(many) == MAX_SLOTS
+        assert many[-1].begins <= scene.clock.now() <= many[-1].begins + timedelta(seconds=1)
+        finest = await scene.insight.slots(begun, timedelta(0))
+        assert finest[1].begins - finest[0].begins == timedelta(seconds=1)
         assert len(await scene.insight.slots(scene.clock.now(), timedelta(hours=1))) == 1
 
 
