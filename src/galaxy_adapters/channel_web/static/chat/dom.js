@@ -103,7 +103,7 @@ export function size(bytes) {
 }
 
 /** The words of Markdown, for one line. */
-export const words = (text, most) => (text ?? "").replace(/[*_`#>|]+/g, "").replace(/\s+/g, " ").trim().slice(0, most);
+export const words = (text, most) => (text ?? "").replace(/[*`#>|]+/g, "").replace(/\s+/g, " ").trim().slice(0, most);
 
 export const count = (number) => new Intl.NumberFormat().format(number);
 
