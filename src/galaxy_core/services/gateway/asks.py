@@ -171,10 +171,6 @@ class AskDesk:
             if open_ask.ask.expires_at is not None and open_ask.ask.expires_at <= now
         ]
 
-    async def prune(self, before: datetime) -> None:
-        """Forget the ids of asks that were over before then."""
-        await self._notes.prune(ASK, before)
-
     # ---- answering
 
     async def press(self, pressed: ButtonPressed) -> bool:

@@ -7,7 +7,7 @@ message, and what was to be said lies in the outbox.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 
 import anyio
 import anyio.abc
@@ -30,7 +30,7 @@ from galaxy_core.domain.policy import RetryPolicy
 from galaxy_core.domain.status import PressAnswered
 from galaxy_core.ports.channel import Channel
 from galaxy_core.services.courier import Courier, CourierConfig, CourierPorts
-from galaxy_core.services.gateway.asks import AskDesk
+from galaxy_core.services.gateway.asks import ASK, AskDesk
 from galaxy_core.services.gateway.choices import Choices
 from galaxy_core.services.gateway.commands import (
     CommandDesk,
@@ -39,14 +39,14 @@ from galaxy_core.services.gateway.commands import (
     is_quick,
     menu_for,
 )
-from galaxy_core.services.gateway.commands.steering import choosing
+from galaxy_core.services.gateway.commands.steering import MEANT, choosing
 from galaxy_core.services.gateway.config import GatewayConfig, GatewayPorts
 from galaxy_core.services.gateway.holding import HoldingDesk
 from galaxy_core.services.gateway.intake import Doorkeeper, Intake
 from galaxy_core.services.gateway.lanes import ChatLanes
-from galaxy_core.services.gateway.pairing import PairingDesk, shown
+from galaxy_core.services.gateway.pairing import PAIRING, PairingDesk, shown
 from galaxy_core.services.gateway.replies import Replies
-from galaxy_core.services.gateway.requests import RequestDesk
+from galaxy_core.services.gateway.requests import PART, RequestDesk
 from galaxy_core.services.gateway.roster import Roster, own_chat
 from galaxy_core.services.gateway.submitting import Submitter
 from galaxy_core.services.gateway.watching import CANCEL, OrderWatcher
@@ -63,6 +63,10 @@ AGAIN = RetryPolicy(ceiling=timedelta(seconds=30))
 MAX_ATTEMPTS = 10
 """At a message that something on the other side stands in the way of (a file that cannot be
 fetched): some three minutes.  A store of ours that is full or away is waited for."""
+OVER = (ASK, PAIRING, MEANT, PART)
+"""Kinds of notes whose keys are forgotten when they have been closed for long."""
+REMEMBERED = timedelta(days=30)
+"""Longer than any message or request comes again."""
 STOP_BUDGET = timedelta(seconds=3)
 """How long what is being written may take while the gateway stops; it is safe to be cut short."""
 
@@ -316,9 +320,14 @@ class Caduceus:
         await self._watcher.delivered(letter, receipts)
 
     async def _sweep(self) -> None:
+        pruned_on: date | None = None
         while True:
             try:
                 await self._holding.sweep()
+                if (now := self._ports.clock.now()).date() != pruned_on:
+                    for kind in OVER:
+                        await self._ports.notes.prune(kind, now - REMEMBERED)
+                    pruned_on = now.date()
             except TransientError as error:
                 log.warning("asks.sweep_failed", error=str(error))
             except Exception:  # a bug of ours must not end the gateway

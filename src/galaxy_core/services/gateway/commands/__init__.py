@@ -193,14 +193,18 @@ class CommandDesk:
         answer = await command.run(call)
         if answer is not None:
             await self._replies.say(message, answer)
-        await self._trail.try_record(
-            self._trail.event(
-                AuditType.COMMAND_USED,
-                command=name,
-                key=message.key,
-                channel=message.channel,
-                chat_id=message.chat_id,
-                person=message.sender_id,
-            )
+        used = self._trail.event(
+            AuditType.COMMAND_USED,
+            command=name,
+            key=message.key,
+            channel=message.channel,
+            chat_id=message.chat_id,
+            person=message.sender_id,
         )
+        if command.deed is Deed.LOOK:
+            await self._trail.try_record(used)
+        else:
+            await self._trail.record(used)
+        if command.deed is Deed.STEER_OWN:
+            await self._tools.ports.notes.close(steering.MEANT, [message.key])
         return True

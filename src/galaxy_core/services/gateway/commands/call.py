@@ -13,6 +13,7 @@ from galaxy_core.services.gateway.asks import AskDesk
 from galaxy_core.services.gateway.choices import Choices, conversation_of
 from galaxy_core.services.gateway.config import GatewayConfig, GatewayPorts, MachinePorts
 from galaxy_core.services.gateway.intake import Intake
+from galaxy_core.services.gateway.markup import code
 from galaxy_core.services.gateway.pairing import PairingDesk
 from galaxy_core.services.gateway.roster import Roster
 
@@ -66,7 +67,7 @@ class Call:
                 f"**{named}** is in the settings, but no Hermes that I can reach serves it: "
                 f"start `galaxy-gateway` there, or choose one of {known}."
             )
-        return f"I know no machine `{named}`. There are: {known}."
+        return f"I know no machine {code(named)}. There are: {known}."
 
 
 @frozen(kw_only=True)

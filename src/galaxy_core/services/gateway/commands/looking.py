@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from galaxy_core.domain.audit import AuditQuery, AuditRecord, AuditSeverity
+from galaxy_core.domain.errors import TransientError
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.operations import Heartbeat, OrderView
 from galaxy_core.domain.people import Deed, may
 from galaxy_core.domain.state import OrderState
 from galaxy_core.services.gateway.commands.call import Call
 from galaxy_core.services.gateway.config import MachinePorts
+from galaxy_core.services.gateway.markup import code, plain
 from galaxy_core.services.trail import preview
 
 DEAD_AFTER = timedelta(minutes=2)
 """Age of a heartbeat from which on Hermes counts as dead (the specification's number)."""
 LIVE = (OrderState.RUNNING, OrderState.CLAIMED, OrderState.PENDING)
 LISTED = 15
+AWAY = "⚠️ its folder cannot be read now"
 HISTORY = 10
 ALERTS = 10
 
@@ -39,7 +43,7 @@ async def status(call: Call) -> str:
     if isinstance(machines, str):
         return machines
     now = call.tools.ports.clock.now()
-    return "\n\n".join([await _machine_status(machine, now) for machine in machines])
+    return "\n\n".join([await _told(m, partial(_machine_status, m, now)) for m in machines])
 
 
 async def machines(call: Call) -> str:
@@ -49,7 +53,11 @@ async def machines(call: Call) -> str:
     lines = []
     for machine in call.tools.ports.machines.values():
         mark = " (this conversation's)" if machine is own else ""
-        lines.append(f"- **{machine.name}**{mark}: {_health(await machine.presence.read(), now)}")
+        try:
+            health = _health(await machine.presence.read(), now)
+        except TransientError:
+            health = AWAY
+        lines.append(f"- **{machine.name}**{mark}: {health}")
     lines += [f"- {n}: not served from here" for n in sorted(call.tools.config.other_machines)]
     if len(call.tools.ports.machines) > 1:
         lines.append("\n`/order NAME …` gives an order to one, `/machine NAME` chooses one.")
@@ -58,16 +66,9 @@ async def machines(call: Call) -> str:
 
 async def queue(call: Call) -> str:
     """`/queue`."""
-    blocks = []
-    for machine in call.tools.ports.machines.values():
-        views = await machine.catalogue.list(states=frozenset(LIVE), limit=None)
-        if views:
-            head = [f"**{machine.name}**: {_counted(views)}"]
-            shown = sorted(views, key=lambda v: (v.state is OrderState.PENDING, v.place or 0))
-            blocks.append("\n".join([*head, *(_line(call, v) for v in shown[:LISTED])]))
-            if len(shown) > LISTED:
-                blocks[-1] += f"\n… and {len(shown) - LISTED} more"
-    return "\n\n".join(blocks) or "Nothing waits and nothing runs."
+    machines = call.tools.ports.folders
+    blocks = [await _told(m, partial(_machine_queue, call, m)) for m in machines]
+    return "\n\n".join(filter(None, blocks)) or "Nothing waits and nothing runs."
 
 
 async def history(call: Call) -> str:
@@ -76,24 +77,34 @@ async def history(call: Call) -> str:
     if wanted:
         return await _one_order(call, OrderId(wanted))
     found: list[OrderView] = []
-    for machine in call.tools.ports.machines.values():
-        views = await machine.catalogue.list(limit=200)
+    away: list[str] = []
+    for machine in call.tools.ports.folders:
+        try:
+            views = await machine.catalogue.list(limit=200)
+        except TransientError:
+            away.append(_away(machine))
+            continue
         found += [v for v in views if v.order.conversation(machine.name) == call.conversation]
     if not found:
-        return "This conversation has no orders yet."
+        return "\n".join([*away, "This conversation has no orders yet."])
     found.sort(key=_when, reverse=True)
     lines = [_line(call, view) for view in found[:HISTORY]]
-    return "\n".join([*lines, "\n`/history ID` shows an answer again."])
+    return "\n".join([*away, *lines, "\n`/history ID` shows an answer again."])
 
 
 async def alerts(call: Call) -> str:
     """`/alerts`: warnings and errors of the trail, the newest first."""
     records: list[AuditRecord] = []
-    for machine in call.tools.ports.machines.values():
-        for severity in (AuditSeverity.CRITICAL, AuditSeverity.ERROR, AuditSeverity.WARNING):
-            records += await machine.audit_trail.read(AuditQuery(limit=ALERTS, severity=severity))
+    lines: list[str] = []
+    for machine in call.tools.ports.folders:
+        try:
+            for severity in (AuditSeverity.CRITICAL, AuditSeverity.ERROR, AuditSeverity.WARNING):
+                query = AuditQuery(limit=ALERTS, severity=severity)
+                records += await machine.audit_trail.read(query)
+        except TransientError:
+            lines.append(_away(machine))
     events = sorted((r.event for r in records), key=lambda e: e.timestamp, reverse=True)
-    lines = [
+    lines += [
         f"- {event.timestamp:%d %b %H:%M} **{event.event_type.replace('_', ' ')}**"
         + (f" `{event.order_id}`" if event.order_id else "")
         + _detail(event.data.get("message") or event.data.get("reason"))
@@ -113,6 +124,30 @@ async def whoami(call: Call) -> str:
 
 
 # ---- parts
+
+
+def _away(machine: MachinePorts) -> str:
+    return f"**{machine.name}**: {AWAY}"
+
+
+async def _told(machine: MachinePorts, tell: Callable[[], Awaitable[str]]) -> str:
+    """What can be told of a machine: one whose folder is away must not hide the others."""
+    try:
+        return await tell()
+    except TransientError:
+        return _away(machine)
+
+
+async def _machine_queue(call: Call, machine: MachinePorts) -> str:
+    views = await machine.catalogue.list(states=frozenset(LIVE), limit=None)
+    if not views:
+        return ""
+    names = ", ".join(m.name for m in call.tools.ports.sharing(machine))
+    shown = sorted(views, key=lambda v: (v.state is OrderState.PENDING, v.place or 0))
+    lines = [f"**{names}**: {_counted(views)}", *(_line(call, v) for v in shown[:LISTED])]
+    if len(shown) > LISTED:
+        lines.append(f"… and {len(shown) - LISTED} more")
+    return "\n".join(lines)
 
 
 async def _machine_status(machine: MachinePorts, now: datetime) -> str:
@@ -154,7 +189,7 @@ def _line(call: Call, view: OrderView) -> str:
     is_own = order.channel == call.message.channel and order.chat_id == call.message.chat_id
     text = preview(order.payload)[:60] if is_own or may(call.role, Deed.STEER_ALL) else "…"
     place = f" (place {view.place})" if view.place and view.place > 1 else ""
-    return f"- {_SIGNS[view.state]} `{order.id}`{place} {_plain(text)}"
+    return f"- {_SIGNS[view.state]} `{order.id}`{place} {plain(text)}"
 
 
 async def _one_order(call: Call, order_id: OrderId) -> str:
@@ -168,7 +203,7 @@ async def _one_order(call: Call, order_id: OrderId) -> str:
         response = await machine.responses.get(order_id)
         head = f"{_SIGNS[view.state]} `{order_id}` on **{machine.name}**: {view.state.value}"
         return f"{head}\n\n{response.text}" if response else head
-    return f"I know no order `{order_id}` of this conversation. /history lists them."
+    return f"I know no order {code(order_id)} of this conversation. /history lists them."
 
 
 def _when(view: OrderView) -> float:
@@ -176,13 +211,8 @@ def _when(view: OrderView) -> float:
     return time.timestamp() if time else 0.0
 
 
-def _plain(text: str) -> str:
-    """A person's text inside of ours: none of it is markup."""
-    return "".join(f"\\{c}" if c in r"\`*_{}[]()<>#+-.!|~" else c for c in text)
-
-
 def _detail(value: object) -> str:
-    return f": {_plain(str(value)[:120])}" if value else ""
+    return f": {plain(str(value)[:120])}" if value else ""
 
 
 def _ago(age: timedelta) -> str:

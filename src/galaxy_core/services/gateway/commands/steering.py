@@ -8,7 +8,7 @@ from datetime import timedelta
 from attrs import evolve
 
 from galaxy_core.domain.ask import Ask, Choice, short_id
-from galaxy_core.domain.errors import OrderNotFound, OrderNotRetryable
+from galaxy_core.domain.errors import OrderNotFound, OrderNotRetryable, TransientError
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.message import Inbound
 from galaxy_core.domain.operations import Cancellation, OrderView
@@ -16,10 +16,12 @@ from galaxy_core.domain.order import Order
 from galaxy_core.domain.people import Deed, may
 from galaxy_core.domain.session import Session
 from galaxy_core.domain.state import OrderState
+from galaxy_core.ports.note_store import Note
 from galaxy_core.services.gateway.asks import Handler
 from galaxy_core.services.gateway.choices import Choices
 from galaxy_core.services.gateway.commands.call import Call
 from galaxy_core.services.gateway.config import MachinePorts
+from galaxy_core.services.gateway.markup import code, plain
 
 MACHINE, PROJECT = "machine", "project"
 NONE = "-"
@@ -29,6 +31,8 @@ ENDED_BADLY = frozenset(
     {OrderState.FAILED, OrderState.CANCELLED, OrderState.EXPIRED, OrderState.DEAD}
 )
 SESSIONS = 15
+MEANT = "meant"
+"""Notes: which order a command means that names none, by the command's message."""
 GOOD_FOR = timedelta(hours=12)
 """How long an offer of choices stays open."""
 
@@ -95,7 +99,7 @@ async def new(call: Call) -> str:
 async def sessions(call: Call) -> str:
     """`/sessions`."""
     lines = []
-    for machine in call.tools.ports.machines.values():
+    for machine in call.tools.ports.folders:
         for session in (await machine.sessions.list())[:SESSIONS]:
             if session.conversation != call.conversation and not may(call.role, Deed.STEER_ALL):
                 continue
@@ -112,7 +116,7 @@ async def agent(call: Call) -> str:
     session = await _session(call, machine)
     name = call.arguments.strip()
     if not name:
-        current = session.agent or "the machine's default"
+        current = plain(session.agent or "the machine's default")
         return (
             f"Agent of this conversation: **{current}**. `/agent NAME` changes it, `/agent -` "
             "takes that back."
@@ -120,7 +124,7 @@ async def agent(call: Call) -> str:
     await machine.sessions.put(evolve(session, agent=None if name == NONE else name))
     if name == NONE:
         return "From the next message on: the machine's default agent."
-    return f"From the next message on: agent **{name}**."
+    return f"From the next message on: agent **{plain(name)}**."
 
 
 async def model(call: Call) -> str:
@@ -129,7 +133,7 @@ async def model(call: Call) -> str:
     session = await _session(call, machine)
     name = call.arguments.strip()
     if not name:
-        current = session.model or "the machine's default"
+        current = plain(session.model or "the machine's default")
         return (
             f"Model of this conversation: **{current}**. `/model PROVIDER/MODEL` changes it, "
             "`/model -` takes that back."
@@ -139,7 +143,7 @@ async def model(call: Call) -> str:
     await machine.sessions.put(evolve(session, model=None if name == NONE else name))
     if name == NONE:
         return "From the next message on: the machine's default model."
-    return f"From the next message on: **{name}**."
+    return f"From the next message on: **{plain(name)}**."
 
 
 async def machine(call: Call) -> str | None:
@@ -167,7 +171,7 @@ async def project(call: Call) -> str | None:
     if name:
         found = next((each for each in known if each.casefold() == name.casefold()), None)
         if name != NONE and found is None:
-            return f"I know no project `{name}`. There are: {', '.join(known)}."
+            return f"I know no project {code(name)}. There are: {', '.join(known)}."
         await call.tools.choices.choose_project(call.message.address, found)
         return f"From the next message on: **{found or 'no project'}**."
     current = (await call.tools.choices.of(call.message.address)).project or "no project"
@@ -214,21 +218,56 @@ async def _session(call: Call, machine: MachinePorts) -> Session:
 async def _find(call: Call, states: frozenset[OrderState]) -> tuple[MachinePorts, OrderView] | str:
     """The order that is meant, if this person may steer it; else a sentence."""
     wanted = call.arguments.strip().strip("`")
+    if not wanted:
+        return await _meant(call, states)
     for machine in call.tools.ports.machines.values():
-        if wanted:
-            view = await machine.catalogue.get(OrderId(wanted))
-            if view is not None:
-                return (machine, view) if _is_theirs(call, view.order) else _NOT_YOURS
+        view = await machine.catalogue.get(OrderId(wanted))
+        if view is not None:
+            return (machine, view) if _is_theirs(call, view.order) else _NOT_YOURS
+    return f"I know no order {code(wanted)}. /queue and /history list them."
+
+
+async def _meant(call: Call, states: frozenset[OrderState]) -> tuple[MachinePorts, OrderView] | str:
+    """The order that a command without an id means.
+
+    It is written down: a command that is carried out once more after a crash, when that order is
+    over, must not mean the next one.
+    """
+    ports = call.tools.ports
+    note = await ports.notes.get(MEANT, call.message.key)
+    if note is None:
+        chosen = await _newest(call, states)
+        if chosen is None:
+            return "Nothing of that kind in this conversation. /queue shows everything."
+        machine, view = chosen
+        value = {"machine": machine.name, "order": view.order.id}
+        note = Note(kind=MEANT, key=call.message.key, value=dict(value))
+        if await ports.notes.add([note]):
+            return chosen
+        return "I have done that already."
+    known = ports.find_machine(str(note.value.get("machine")))
+    found = known and await known.catalogue.get(OrderId(str(note.value.get("order"))))
+    return (known, found) if known and found else "I do not know that order any more."
+
+
+async def _newest(
+    call: Call, states: frozenset[OrderState]
+) -> tuple[MachinePorts, OrderView] | None:
+    away: TransientError | None = None
+    for machine in call.tools.ports.folders:
+        try:
+            views = await machine.catalogue.list(states=states, limit=200)
+        except TransientError as error:
+            away = error
             continue
-        views = await machine.catalogue.list(states=states, limit=200)
         own = [v for v in views if v.order.conversation(machine.name) == call.conversation]
         running = [v for v in own if v.state is not OrderState.PENDING]
         for view in (*running, *own):
             if _is_theirs(call, view.order):
                 return machine, view
-    if wanted:
-        return f"I know no order `{wanted}`. /queue and /history list them."
-    return "Nothing of that kind in this conversation. /queue shows everything."
+    if away is not None:
+        raise away
+    return None
 
 
 _NOT_YOURS = "That order is somebody else's: only they or an owner can do that."

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.people import Role
 from galaxy_core.services.gateway.commands import COMMANDS, command_of, menu_for
 from galaxy_core.services.gateway.pairing import PairingDesk
@@ -285,3 +286,18 @@ async def test_everybody_sees_the_commands_they_may_use(world: GatewayWorld) -> 
         await world.until(lambda: bool(world.service.menus))
         assert len(world.service.menus[OWNER]) > len(world.service.menus[VIEWER])
         assert [entry.command for entry in world.service.menu] == ["start"]
+
+
+async def test_cancel_that_is_repeated_ends_one_order(world: GatewayWorld) -> None:
+    """A crash after the order was cancelled does not cancel the next one, too."""
+    async with world.running(with_hermes=False):
+        for number in range(3):
+            world.say(f"order {number}", message_id=str(number))
+        await world.until(lambda: len(world.lab.orders.all()) == 3)
+        world.faults.fail("channel.confirm", StorageUnavailable("away"), times=3)
+        world.say("/cancel", message_id="9")
+        for _ in range(6):
+            await world.clock.elapse(timedelta(seconds=10))
+        await world.until(lambda: not world.service.messages)
+    ended = [entry for entry in world.lab.orders.all() if entry.ending is not None]
+    assert len(ended) == 1

@@ -94,3 +94,16 @@ async def test_defect_in_watching_one_order_is_that_orders_only(
         await world.clock.elapse(timedelta(minutes=2))
         world.say("and this", message_id="2")
         await world.until(lambda: len(world.answers()) == 2)
+
+
+async def test_machine_whose_folder_is_away_blocks_no_button(tmp_path: Path) -> None:
+    """`/status all` tells of the machines that can be read; presses behind it are heard."""
+    world = GatewayWorld(tmp_path, ("lab", "den"))
+    world.machines["den"].faults.fail("catalogue.count", StorageUnavailable("gone"), times=None)
+    world.machines["den"].faults.fail("catalogue.list", StorageUnavailable("gone"), times=None)
+    async with world.running():
+        for number, command in enumerate(("/status all", "/queue", "/history", "/machines")):
+            world.say(command, message_id=str(number))
+            await world.until(lambda number=number: len(world.texts()) == number + 1)  # type: ignore[misc]
+    assert all("**lab**" in world.texts()[number] for number in (0, 3))
+    assert "cannot be read" in world.texts()[0]
