@@ -109,6 +109,16 @@ class GatewayPorts:
         """The one that takes orders of conversations which have chosen none."""
         return next(iter(self.machines.values()))
 
+    @property
+    def folders(self) -> Sequence[MachinePorts]:
+        """One machine of each folder: those that share one have the same orders."""
+        return [m for m in self.machines.values() if self.sharing(m)[0] is m]
+
+    def sharing(self, machine: MachinePorts) -> Sequence[MachinePorts]:
+        """The machines that have this one's folder, itself among them."""
+        folder = machine.layout.repo_path
+        return [m for m in self.machines.values() if m.layout.repo_path == folder]
+
     def find_machine(self, name: str) -> MachinePorts | None:
         """The machine that people call so; None when none of those here is."""
         wanted = name.casefold()

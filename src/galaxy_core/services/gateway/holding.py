@@ -170,7 +170,7 @@ def _shown(order: Order) -> str:
 
 
 def _on(order: Order) -> str:
-    # One message may be held for several machines, each with a question of its own.
+    # One message may be held for several machines, with a question for each.
     return f" on **{plain(order.target)}**" if order.target else ""
 
 

@@ -168,6 +168,9 @@ class Intake:
             projects=self._config.projects,
             machine=name,
         )
+        if len(self._ports.sharing(machine)) > 1:
+            # Without it whichever of the folder's machines came first would take the order.
+            order = evolve(order, target=machine.name)
         if (sentence := why_refused(order, self._config.order_limits)) is not None:
             await self._refuse(message, sentence)
             return None

@@ -64,6 +64,7 @@ class OrderWatcher:
 
     def watch(self, machine: MachinePorts, order: Order) -> None:
         """Show this order from now on; never waits.  Safe twice."""
+        machine = self._runner(machine, order)
         address = self._address(order)
         key = (machine.name, order.id)
         if self._tasks is None or address is None or key in self._watches:
@@ -114,6 +115,12 @@ class OrderWatcher:
         for (_, order_id), watch in list(self._watches.items()):
             if order_id == letter.order_id:
                 watch.is_answered.set()
+
+    def _runner(self, machine: MachinePorts, order: Order) -> MachinePorts:
+        """Of the machines that list the order, since they share a folder, the one that runs it."""
+        sharing = self._ports.sharing(machine)
+        meant = (each for each in sharing if order.target and order.is_for(each.names))
+        return next(meant, sharing[0])
 
     def _address(self, order: Order) -> Address | None:
         if not order.channel or order.channel not in self._ports.channels or not order.chat_id:

@@ -66,6 +66,8 @@ class GatewayWorld:
     letters: LetterBox = field(factory=LetterBox)
     lines: AuditLines = field(factory=AuditLines)
     transcriber: Transcriber | None = None
+    is_shared: bool = False
+    """Whether the machines have one folder, whose orders the first one's Hermes runs."""
     config: GatewayConfig = field(
         factory=lambda: GatewayConfig(
             home="home",
@@ -81,6 +83,8 @@ class GatewayWorld:
         self.machines = {name: World(clock=self.clock) for name in self.names}
         for name, machine in self.machines.items():
             machine.config = evolve(machine.config, machine=name, directory=self.folder)
+        if self.is_shared:
+            self.machines = dict.fromkeys(self.names, self.lab)
 
     @property
     def lab(self) -> World:
@@ -95,7 +99,7 @@ class GatewayWorld:
         outbox = MemoryOutbox(self.clock, self.letters, faults=self.faults)
         audit = MemoryAuditSink(self.lines, faults=self.faults)
         mailboxes = [Mailbox(name="home", outbox=outbox, trail=audit, root=self.folder)]
-        for name, machine in self.machines.items():
+        for name, machine in {id(m): (n, m) for n, m in self.machines.items()}.values():
             mailboxes.append(
                 Mailbox(
                     name=name,
@@ -134,7 +138,7 @@ class GatewayWorld:
         return MachinePorts(
             name=name,
             names=frozenset({name.casefold()}),
-            layout=Layout(self.folder / name),
+            layout=Layout(self.folder / ("shared" if self.is_shared else name)),
             desk=desk,
             catalogue=machine.catalogue,
             responses=machine.responses,
@@ -153,7 +157,8 @@ class GatewayWorld:
         """A gateway in the background, and Hermes on every machine."""
         caduceus = self.caduceus(**overrides)
         async with anyio.create_task_group() as tasks:
-            hermeses = [m.hermes() for m in self.machines.values()] if with_hermes else []
+            places = {id(m): m for m in self.machines.values()}.values()
+            hermeses = [m.hermes() for m in places] if with_hermes else []
             for hermes in hermeses:
                 tasks.start_soon(hermes.run)
             tasks.start_soon(caduceus.run)
