@@ -14,6 +14,8 @@ from galaxy_core.ports.clock import Clock
 from galaxy_core.services.gateway.config import GatewayConfig, MachinePorts
 
 MINUTE = timedelta(minutes=1)
+LOOKED_AT = 1_000
+"""Newest waiting orders that are looked at: a backlog of other making must not slow people down."""
 WAITING = frozenset({OrderState.PENDING})
 
 
@@ -36,9 +38,10 @@ class PersonLimits:
         self, message: InboundMessage, machine: MachinePorts
     ) -> str | None:
         limit = self._config.waiting_orders
-        if (await machine.catalogue.count()).get(OrderState.PENDING, 0) < limit:
+        # Not counted: that would look at every order that ever ended.
+        waiting = await machine.catalogue.list(states=WAITING, limit=LOOKED_AT)
+        if len(waiting) < limit:
             return None
-        waiting = await machine.catalogue.list(states=WAITING, limit=None)
         own = sum(
             (view.order.channel, view.order.person_id) == (message.channel, message.sender_id)
             for view in waiting
