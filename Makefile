@@ -27,7 +27,7 @@ help: ## Show this list
 
 # --- setting up ----------------------------------------------------------------------------------
 
-.PHONY: setup venv agent compile
+.PHONY: setup venv agent browser compile
 setup: venv agent compile ## Install everything: .venv and the pinned opencode
 venv: $(VENV)/.project-installed ## Install the Python side only
 
@@ -58,6 +58,18 @@ node_modules/.agent-installed: package-lock.json package.json .npmrc scripts/ope
 		ln -sfn "../$${binary##*/node_modules/}" node_modules/.bin/opencode
 	@touch $@
 
+ifdef GALAXY_CHROMIUM_BIN
+browser:
+else
+browser: tests/browser/.installed ## Install the browser for the page's tests only
+endif
+
+tests/browser/.installed: tests/browser/package-lock.json tests/browser/package.json tests/browser/unpack.mjs
+	@echo "Installing the tests' Chromium into tests/browser"
+	@npm ci --prefix tests/browser --loglevel=error
+	@node tests/browser/unpack.mjs
+	@touch $@
+
 # An interpreter told not to write bytecode would compile the sources again at every start. A syntax
 # error is better reported by what runs next.
 compile: venv
@@ -66,10 +78,10 @@ compile: venv
 # --- running -------------------------------------------------------------------------------------
 
 .PHONY: run demo
-run: setup ## Serve a sample project with the real opencode, until TERM
+run: setup ## Run everything on a sample project, until TERM; prints the address to open
 	@$(ENVIRONMENT) exec $(PY) -m galaxy_apps.demo $(ARGS)
 
-demo: setup ## The same, for one order; exits with a status
+demo: setup ## One order through the whole, then exit with a status
 	@$(ENVIRONMENT) exec $(PY) -m galaxy_apps.demo --once $(ARGS)
 
 # --- checking ------------------------------------------------------------------------------------
@@ -93,10 +105,10 @@ format: venv ## Format, and mend what the linter can
 	$(PY) -m ruff check --fix-only
 	$(PY) -m ruff format
 
-test: setup ## Run the tests: make test [ARGS="-k queue"] [PYTHON=python3.13]
+test: setup browser ## Run the tests: make test [ARGS="-k queue"] [PYTHON=python3.13]
 	$(ENVIRONMENT) $(PY) -m pytest $(ARGS)
 
-cover: setup ## Run the tests and show what they do not reach
+cover: setup browser ## Run the tests and show what they do not reach
 	$(PY) -m coverage erase
 	$(ENVIRONMENT) $(PY) -m coverage run -m pytest $(ARGS)
 	$(PY) -m coverage combine --quiet
@@ -123,8 +135,10 @@ lock: venv ## Write the locks again; make lock UPGRADE=1 takes newer versions
 	$(LOCK) --group bench -c requirements/dev.lock -o requirements/bench.lock
 	npm install --package-lock-only --loglevel=error
 	$(PY) scripts/complete_npm_lock.py
+	npm install --prefix tests/browser --package-lock-only --loglevel=error
 
 clean: ## Remove what make installed and the tools cached
+	rm -rf tests/browser/node_modules tests/browser/chromium tests/browser/.installed
 	rm -rf .venv .venv-* node_modules build dist .coverage .coverage.* htmlcov
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find src tests benchmarks scripts -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

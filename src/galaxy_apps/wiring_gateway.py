@@ -120,7 +120,7 @@ async def build_gateway(
             channels[TELEGRAM] = menus[TELEGRAM] = telegram
         if WEB in plan.channels:
             web = await open_web_channel(home, stack)
-            channels[WEB] = web
+            channels[WEB] = menus[WEB] = web
             if on_chat is not None:
                 on_chat(web)
                 stack.callback(on_chat, None)

@@ -10,6 +10,7 @@ import pytest
 from galaxy_apps.cli import arguments
 from galaxy_apps.cli.arguments import Parser, build_parser, parse
 from galaxy_apps.cli.errors import UsageError
+from galaxy_apps.daemons import LEVELS
 from galaxy_apps.exit_codes import ExitCode
 from galaxy_apps.settings import DispatcherKind
 from galaxy_core.domain.audit import AuditSeverity
@@ -74,6 +75,7 @@ def test_words_written_out_are_the_enums() -> None:
     assert tuple(AuditSeverity) == arguments.SEVERITIES
     assert tuple(Role) == arguments.ROLES
     assert tuple(DispatcherKind) == arguments.DISPATCHERS
+    assert arguments.LEVELS == LEVELS
 
 
 def test_config_may_stand_before_and_after_the_command() -> None:
