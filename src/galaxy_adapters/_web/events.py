@@ -194,25 +194,31 @@ class EventResponse(Response):
         await write(f"retry: {RETRY_MILLISECONDS}\n: hello\n\n".encode())
         seen = 0
         if self._missed is not None:
-            pieces = []
-            for event in await self._missed():
-                seen = max(seen, event.number or 0)
-                pieces.append(event.encoded)
-            if pieces:
-                await write(b"".join(pieces))
+            seen = await _write_new(write, list(await self._missed()), seen)
         while True:
             try:
                 with anyio.fail_after(self._heartbeat):
                     events = await page.next()
             except TimeoutError:
                 await write(b": still here\n\n")
-                continue
             except Dropped:
                 return
-            new = [e for e in events if e.number is None or e.number > seen]
-            seen = max([seen, *(e.number or 0 for e in new)])
-            if new:
-                await write(b"".join(event.encoded for event in new))
+            else:
+                seen = await _write_new(write, events, seen)
+
+
+async def _write_new(
+    write: Callable[[bytes], Awaitable[None]], events: Sequence[ServerEvent], seen: int
+) -> int:
+    """Write those whose number was not seen; the number that is seen now."""
+    new = []
+    for event in events:
+        if event.number is None or event.number > seen:
+            seen = event.number or seen
+            new.append(event.encoded)
+    if new:
+        await write(b"".join(new))
+    return seen
 
 
 def last_event_id(header: str | None, parameter: str | None) -> int:

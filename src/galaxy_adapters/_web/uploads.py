@@ -84,6 +84,7 @@ async def read_form(
     kind, options = parse_options_header(request.headers.get("content-type"))
     allow_body(request, limits.total_bytes)
     if kind == b"application/x-www-form-urlencoded":
+        allow_body(request, limits.field_bytes)
         body = (await request.body()).decode("utf-8", "replace")
         try:
             pairs = parse_qsl(body, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
