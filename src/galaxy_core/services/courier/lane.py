@@ -134,12 +134,20 @@ class Lane:
 
     def rank(self) -> Rank:
         """The most urgent thing that may be done now, paces apart."""
-        now = self._tools.clock.monotonic()
-        if self._letters and self._letters[0].due <= now:
+        letter = self._next_letter()
+        if letter is not None and letter.due <= self._tools.clock.monotonic():
             return Rank.LETTER
         if self._due_card() is not None:
             return Rank.CARD
         return Rank.HINT if self._hints else Rank.NOTHING
+
+    def _next_letter(self) -> Parcel | None:
+        """The letter whose turn it is: the oldest but for those that give way."""
+        now = self._tools.clock.monotonic()
+        for parcel in self._letters:
+            if parcel.due <= now or not parcel.gives_way:
+                return parcel
+        return min(self._letters, key=lambda parcel: parcel.due, default=None)
 
     def _due_card(self) -> CardEntry | None:
         now = self._tools.clock.monotonic()
@@ -148,7 +156,8 @@ class Lane:
     def _wait_until_due(self) -> float:
         """Seconds until something that was put off may be tried."""
         dues = [entry.due for entry in self._cards.values()]
-        dues += [self._letters[0].due] if self._letters else []
+        letter = self._next_letter()
+        dues += [p.due for p in self._letters if p is letter or p.gives_way]
         return max(min(dues, default=math.inf) - self._tools.clock.monotonic(), 0.0)
 
     def _wait(self, rank: Rank) -> float:
@@ -179,8 +188,9 @@ class Lane:
             return
         if self._needs_token(rank):
             self._bucket.take()
-        if rank is Rank.LETTER:
-            await self._deliver(self._letters[0])
+        letter = self._next_letter()
+        if rank is Rank.LETTER and letter is not None:
+            await self._deliver(letter)
         elif rank is Rank.CARD:
             await self._show()
         else:
@@ -197,7 +207,7 @@ class Lane:
             if self._tools.pace.gate is not None:
                 self._tools.pace.gate.charge(more)
         if is_through:
-            self._letters.popleft()
+            self._letters.remove(parcel)
             self._tools.on_through(parcel)
 
     async def _show(self) -> None:

@@ -57,7 +57,7 @@ class LetterDesk:
         wait = self._intents.wait_after_restart(key, mailing.next_part(chat))
         mailing.waiting.add(chat)
         due = self._ports.clock.monotonic() + wait.total_seconds()
-        return Parcel(mailing=mailing, address=address, key=key, due=due)
+        return Parcel(mailing=mailing, address=address, key=key, due=due, gives_way=bool(wait))
 
     async def advance(self, parcel: Parcel) -> bool:
         """Send the next part, or do again what failed; True when the parcel needs no more."""
@@ -102,7 +102,7 @@ class LetterDesk:
             parcel.receipt = await channel.send(
                 mailing.for_channel(), parcel.address, part=part, is_repeat=unknown > 0
             )
-            parcel.attempts = 0
+            parcel.attempts, parcel.gives_way = 0, False
         except DeliveryUnknown as error:
             await self._take_as_unknown(parcel, part, str(error))
             await self._hold(parcel, error)
@@ -136,6 +136,7 @@ class LetterDesk:
             )
         elif unknown == SENDINGS - 1:
             self._wait(parcel, self._config.last_try_after.total_seconds())
+            parcel.gives_way = True
         else:
             self._put_off(parcel)
         trail = self._returns.trail(parcel.mailing.mailbox.name)

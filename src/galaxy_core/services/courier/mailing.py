@@ -103,6 +103,9 @@ class Parcel:
     """Of its intent."""
     due: float = 0.0
     """When it may be tried next, on the monotonic clock."""
+    gives_way: bool = False
+    """Whether others may go first meanwhile: it waits for its last try, and nobody waits so long
+    for the sake of the order."""
     attempts: int = field(default=0, init=False)
     """Passing failures in a row."""
     receipt: Receipt | None = field(default=None, init=False)
