@@ -4,11 +4,13 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
 PROJECT_ROOT = Path(__file__).parent.parent
+BROWSER = PROJECT_ROOT / "tests" / "browser"
+"""Where `make browser` installs what the page's tests need."""
 
 
 def require_or_skip(reason: str) -> NoReturn:
@@ -36,3 +38,40 @@ def opencode_binary() -> Path:
     if installed.returncode != 0:
         require_or_skip(installed.stderr.strip())
     return Path(installed.stdout.strip())
+
+
+def chromium_launch() -> dict[str, Any]:
+    """Say how Playwright starts the browser: the named, the unpacked or an installed one.
+
+    Where the tests run as root, as in many containers, Chromium has no sandbox of its own.
+    """
+    arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    named = os.environ.get("GALAXY_CHROMIUM_BIN")  # noqa: TID251  which browser to test with
+    if named:
+        found = shutil.which(named)
+        if found is None:
+            pytest.fail(f"GALAXY_CHROMIUM_BIN names {named!r}, which cannot be run")
+        return {"executable_path": found, "args": arguments}
+    unpacked = BROWSER / "chromium"
+    if (unpacked / "chromium").is_file():
+        environment = dict(os.environ)  # noqa: TID251  the browser's, with more in it
+        environment["LD_LIBRARY_PATH"] = str(unpacked / "lib")
+        if not Path("/etc/fonts/fonts.conf").is_file():
+            environment["FONTCONFIG_PATH"] = str(unpacked)
+        return {
+            "executable_path": unpacked / "chromium",
+            "args": arguments,
+            "env": environment,
+        }
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if (found := shutil.which(name)) is not None:
+            return {"executable_path": found, "args": arguments}
+    require_or_skip("There is no Chromium: run `make browser`, or set GALAXY_CHROMIUM_BIN")
+
+
+def axe_script() -> str:
+    """Give the source of axe-core, which looks for what keeps people out of a page."""
+    path = BROWSER / "node_modules" / "axe-core" / "axe.min.js"
+    if not path.is_file():
+        require_or_skip("axe-core is not installed: run `make browser`")
+    return path.read_text(encoding="utf-8")
