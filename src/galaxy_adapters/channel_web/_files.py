@@ -57,14 +57,14 @@ class FileBox:
 
         Raises `Refused` when it is no plain file, too large, or gone.
         """
-        name = source.name or "file"
+        name = source.name.encode("utf-8", "replace").decode() or "file"
         try:
             # Not blocked by a pipe that stands there; links of the agent's own are followed.
             fd = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except (OSError, ValueError):
             raise Refused(f"The file {name} cannot be read.") from None
-        with os.fdopen(fd, "rb") as original:
-            found = os.fstat(original.fileno())
+        try:
+            found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):
                 raise Refused(f"{name} is no file that can be sent.")
             if found.st_size > self.limit:
@@ -72,7 +72,10 @@ class FileBox:
                     f"The file {name} is too large to be shown here ({found.st_size >> 20} MB): it"
                     f" lies at {source}."
                 )
-            return self._keep(original, name)
+            with os.fdopen(fd, "rb", closefd=False) as original:
+                return self._keep(original, name)
+        finally:
+            os.close(fd)
 
     def write_in(self, name: str, content: bytes) -> StoredFile:
         """Keep a file of our own making; durable."""
