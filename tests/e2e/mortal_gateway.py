@@ -13,10 +13,13 @@ of the test.  Its lines are not synced: a killed process loses none.
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import importlib
 import json
 import os
 import signal
+import ssl
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -25,18 +28,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
+import httpx
+
 from galaxy_adapters.audit_jsonl.sink import JsonlAuditSink
 from galaxy_adapters.channel_telegram import TelegramChannel
-from galaxy_adapters.channel_telegram import _api as _api_imported
 from galaxy_adapters.notes_sqlite import SqliteNoteStore
 from galaxy_adapters.outbox_filesystem import FilesystemOutbox
 from galaxy_apps import gateway
+from galaxy_apps.home import Home
+from galaxy_apps.settings import load
+from galaxy_apps.wiring_gateway import GatewayPlan, build_gateway
 from galaxy_core.domain.errors import DeliveryUnknown, GalaxyError
 from galaxy_core.services.courier import CourierConfig
 from galaxy_core.services.desk import OrderDesk
 from galaxy_core.services.gateway import caduceus
-
-__all__ = ["_api_imported"]
 
 Step = Callable[..., Awaitable[Any]]
 
@@ -138,13 +144,41 @@ def live(config: str, log: str, death: Death, last_try: timedelta) -> None:
     ]
     for owner, method, name in plain:
         make_mortal(owner, method, lambda *_, n=name, **__: n, death)
-    caduceus.CourierConfig = partial(CourierConfig, last_try_after=last_try)  # type: ignore[misc,attr-defined]
+    caduceus.CourierConfig = partial(CourierConfig, last_try_after=last_try)  # type: ignore[assignment,attr-defined]
     os._exit(gateway.main(["--config", config]))
+
+
+def rehearse(config: str) -> None:
+    """Import here what a gateway imports while it is built: a life does it once and tells."""
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        plan = GatewayPlan(Home(load(Path(config))))
+
+        async def build() -> None:
+            async with build_gateway(plan):
+                os.write(writing, "\n".join(sys.modules).encode())
+
+        try:
+            anyio.run(build)
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        names = told.read().split("\n")
+    os.wait()
+    for name in names:
+        if name != "__main__":
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+    # Nothing here is secured by TLS, and its authorities take a tenth of a second to read.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    httpx.create_ssl_context = lambda *_args, **_more: context
 
 
 def main() -> None:
     """Fork until nobody asks for more."""
     config, trace, log = sys.argv[1:]
+    rehearse(config)
     book = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     Path(log).touch()
     gc.collect()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from attrs import define, field
 
@@ -148,7 +149,7 @@ class Site:
             raise
         return self.answers(person, words)[0]
 
-    def trail(self, *event_types: str) -> list[dict[str, JSONValue]]:
+    def trail(self, *event_types: str) -> list[dict[str, Any]]:
         """Lines of the audit trail of these types."""
         lines = self.layout.audit_log.read_text(encoding="utf-8").splitlines()
         return [line for line in map(json.loads, lines) if line["event_type"] in event_types]
@@ -177,7 +178,7 @@ class House:
         """An owner who has said nothing so far."""
         return self._owners.pop()
 
-    def orders_of(self, person: Remote) -> list[dict[str, JSONValue]]:
+    def orders_of(self, person: Remote) -> list[dict[str, Any]]:
         """The person's orders that have ended."""
         orders = [json.loads(path.read_bytes()) for path in self.site.layout.archive.glob("*.json")]
         return [order for order in orders if order.get("person_id") == str(person.id)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
+import zlib
 from collections.abc import Iterator
 
 import pytest
@@ -107,14 +109,23 @@ def test_what_the_agent_writes_comes_along(site: Site, ann: Remote) -> None:
 
 def test_a_photo_reaches_the_model(site: Site, ann: Remote) -> None:
     """The album's pictures are given to the agent as pictures."""
-    pixel = bytes.fromhex(
-        "89504e470d0a1a0a0000000d4948445200000001000000010806000000 1f15c4890000000d4944415478"
-        "9c6360606060000000050001a5f645400000000049454e44ae426082".replace(" ", "")
-    )
-    files = [("photo", "a.png", pixel), ("photo", "b.png", pixel)]
+    files = [("photo", f"{name}.png", _picture(40, 30)) for name in "ab"]
     ann.do("sends_album", files=files, caption="DUMP")
     answer = site.wait_for(ann, "image_url")
     assert answer.text.count("image_url") == 2
+
+
+def _picture(width: int, height: int) -> bytes:
+    """A PNG, all black."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    rows = zlib.compress((b"\0" + bytes(width)) * height)
+    parts = (chunk(b"IHDR", head), chunk(b"IDAT", rows), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def test_a_todo_list_shows_while_it_works(site: Site, ann: Remote) -> None:
