@@ -17,7 +17,7 @@ from attrs import frozen
 
 from galaxy_adapters._files import make_durable_folder, storage_errors, sync_directory, sync_file
 from galaxy_adapters.channel_web._history import StoredFile
-from galaxy_core.domain.errors import PermanentError
+from galaxy_core.domain.errors import PermanentError, StorageUnavailable
 
 __all__ = ["ID", "FileBox", "Refused"]
 
@@ -46,8 +46,9 @@ class FileBox:
 
     def take_in(self, source: Path, name: str) -> StoredFile:
         """Give an upload that lies in the folder its place; durable."""
-        found = StoredFile(secrets.token_hex(16), name, _kind(source, name), source.stat().st_size)
         with storage_errors("write", self.folder):
+            kind, size = _kind(source, name), source.stat().st_size
+            found = StoredFile(secrets.token_hex(16), name, kind, size)
             source.rename(self.folder / found.id)
         sync_directory(self.folder)
         return found
@@ -90,8 +91,11 @@ class FileBox:
         make_durable_folder(target.parent)
         scratch = target.with_name(f"{_SCRATCH}fetch-{secrets.token_hex(8)}")
         try:
-            original = self.path(file).open("rb")
-        except FileNotFoundError:
+            with storage_errors("read", self.path(file)):
+                original = self.path(file).open("rb")
+        except StorageUnavailable:
+            if self.path(file).exists():
+                raise
             raise Refused(f"“{file.name}” is not there any more: send it again.") from None
         try:
             with original, storage_errors("write", target), scratch.open("xb") as sink:
