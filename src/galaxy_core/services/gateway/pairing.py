@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from galaxy_core.domain.audit import AuditSeverity, AuditType
 from galaxy_core.domain.errors import PermanentError
@@ -45,6 +45,9 @@ class PairingRequest:
     person_id: str
     expires_at: datetime
     name: str = ""
+    done_by: str | None = None
+    """Key of the message that let them in, or empty: the code is used.  It is remembered until
+    the code expires, since that message may be taken twice."""
 
 
 @define
@@ -90,21 +93,32 @@ class PairingDesk:
         return request
 
     async def open(self) -> list[PairingRequest]:
-        """Requests that have not expired; those that have are forgotten."""
+        """Requests of people who wait; those that have expired are forgotten."""
+        return [request for request in await self._fresh() if request.done_by is None]
+
+    async def _fresh(self) -> list[PairingRequest]:
         requests = read_all(await self._notes.list(PAIRING), PairingRequest)
         now = self._clock.now()
         if over := [r.code for r in requests if r.expires_at <= now]:
             await self._notes.close(PAIRING, over)
         return [r for r in requests if r.expires_at > now]
 
-    async def confirm(self, code: str, *, by: str, role: Role | None = None) -> Person:
+    async def confirm(
+        self, code: str, *, by: str, role: Role | None = None, key: str | None = None
+    ) -> Person:
         """Let in who was shown the code; with no role named the first person becomes the owner.
 
         A crash in the middle leaves the person on the list and the code open: confirming again
-        only says so once more.  Raises `PairingFailed`, `StorageUnavailable`.
+        only says so once more.  `key` names the message that says it: that one is safe twice even
+        when the code is used.  Raises `PairingFailed`, `StorageUnavailable`.
         """
         wanted = "".join(c for c in code.upper() if c.isalnum())
-        request = next((r for r in await self.open() if r.code == wanted), None)
+        request = next((r for r in await self._fresh() if r.code == wanted), None)
+        if request is not None and request.done_by is not None:
+            known = await self._roster.find(request.address.channel, request.person_id)
+            if known is not None and key and request.done_by == key:
+                return known
+            request = None
         if request is None:
             raise PairingFailed(
                 "Nobody waits for this code: it was mistyped, used or is too old. "
@@ -129,7 +143,8 @@ class PairingDesk:
             )
         )
         await self._outbox.post(_welcome(request, person))
-        await self._notes.close(PAIRING, [request.code])
+        done = evolve(request, done_by=key or "")
+        await self._notes.put([Note(kind=PAIRING, key=request.code, value=to_json(done))])
         return person
 
     async def _role_for(self, request: PairingRequest) -> Role:

@@ -37,7 +37,10 @@ async def pair(call: Call) -> str:
     by = f"{call.message.channel}:{call.message.sender_id}"
     try:
         person = await call.tools.pairing.confirm(
-            wanted, by=by, role=Role(role.strip().casefold()) if role else None
+            wanted,
+            by=by,
+            key=call.message.key,
+            role=Role(role.strip().casefold()) if role else None,
         )
     except PairingFailed as error:
         return str(error)

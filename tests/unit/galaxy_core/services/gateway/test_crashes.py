@@ -18,7 +18,7 @@ import pytest
 from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.message import Quote
 from galaxy_core.testing.memory.channel import REPEAT_MARK
-from tests.unit.galaxy_core.services.gateway.world import OWNER, GatewayWorld
+from tests.unit.galaxy_core.services.gateway.world import OWNER, STRANGER, GatewayWorld
 
 pytestmark = pytest.mark.anyio
 
@@ -103,3 +103,89 @@ async def test_store_that_is_full_delays_and_loses_nothing(tmp_path: Path) -> No
             await world.clock.elapse(timedelta(seconds=30))
         await world.until(lambda: len(world.answers()) == 1)
     assert world.lab.agent.prompts == ["do it"]
+
+
+@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+async def test_death_in_a_cancel_ends_one_order(tmp_path: Path, *, is_done: bool) -> None:
+    """The command that is carried out once more means the same order, and is answered."""
+    for step in range(1, MOST_WRITES):
+        world = GatewayWorld(tmp_path)
+        async with world.running(with_hermes=False):
+            for number in range(3):
+                world.say(f"order {number}", message_id=str(number))
+            await world.until(lambda world=world: len(world.lab.orders.all()) == 3)  # type: ignore[misc]
+            await world.until(lambda world=world: not world.service.messages)  # type: ignore[misc]
+        world.faults.clear()
+        world.faults.crash_at(step, is_done=is_done)
+        world.say("/cancel", message_id="9")
+        killed = 0
+        while await world.run_until_killed(partial(_is_quiet, world)):
+            killed += 1
+        world.faults.clear()
+        async with world.running():
+            await world.clock.elapse(timedelta(minutes=3))
+            await world.until(lambda world=world: all(e.ending for e in world.lab.orders.all()))  # type: ignore[misc]
+        assert len(world.lab.agent.prompts) == 2, f"write {step}"
+        told = [t for t in world.texts() if "Cancelled" in t or "Stopping" in t or "over" in t]
+        assert told, f"write {step}"
+        if not killed:
+            assert step > 10, "nothing was ever killed"
+            return
+    raise AssertionError("there are more writes than were tried")
+
+
+@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+async def test_death_in_an_order_for_all_runs_it_once_on_each(
+    tmp_path: Path, *, is_done: bool
+) -> None:
+    """Neither machine is left out, neither gets it twice."""
+    for step in range(1, MOST_WRITES):
+        world = GatewayWorld(tmp_path, ("lab", "den"))
+        world.faults.crash_at(step, is_done=is_done)
+        world.say("/order all dig", message_id="1")
+        killed = 0
+        async with anyio.create_task_group() as tasks:
+            hermeses = [machine.hermes() for machine in world.machines.values()]
+            for hermes in hermeses:
+                tasks.start_soon(hermes.run)
+            while await world.run_until_killed(
+                lambda world=world: len(world.answers()) >= 2 and _is_quiet(world)  # type: ignore[misc]
+            ):
+                killed += 1
+            for hermes in hermeses:
+                hermes.stop()
+                hermes.stop()
+        prompts = [machine.agent.prompts for machine in world.machines.values()]
+        assert prompts == [["dig"], ["dig"]], f"write {step}"
+        if not killed:
+            assert step > 10, "nothing was ever killed"
+            return
+    raise AssertionError("there are more writes than were tried")
+
+
+@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+async def test_death_while_somebody_is_let_in(tmp_path: Path, *, is_done: bool) -> None:
+    """The person is in, with the role that was said, and the owner hears so."""
+    for step in range(1, MOST_WRITES):
+        world = GatewayWorld(tmp_path)
+        async with world.running(with_hermes=False):
+            world.say("/start", by=STRANGER, message_id="1")
+            await world.until(lambda world=world: bool(world.texts(STRANGER)))  # type: ignore[misc]
+            code = world.texts(STRANGER)[0].split("**")[1]
+        world.faults.clear()
+        world.faults.crash_at(step, is_done=is_done)
+        world.say(f"/pair {code} viewer", message_id="9")
+        killed = 0
+        while await world.run_until_killed(partial(_is_quiet, world)):
+            killed += 1
+        assert any("is in, as viewer" in text for text in world.texts()), f"write {step}"
+        assert any("as **viewer**" in text for text in world.texts(STRANGER)), f"write {step}"
+        if not killed:
+            assert step > 5, "nothing was ever killed"
+            return
+    raise AssertionError("there are more writes than were tried")
+
+
+def _is_quiet(world: GatewayWorld) -> bool:
+    boxes = [world.letters, *(machine.letters for machine in world.machines.values())]
+    return not world.service.messages and not any(box.waiting for box in boxes)
