@@ -1,7 +1,7 @@
 // Where people write: text, files, answers to a message, commands; drafts outlive a reload.
 
 import { button, h, icon, kept, newKey, size, words } from "./dom.js";
-import { speak, toast } from "./notices.js";
+import { toast } from "./notices.js";
 
 const TEXT_AS_FILE = 20_000;
 const isTouch = matchMedia("(pointer: coarse)");
@@ -10,15 +10,13 @@ export class Composer {
   #files = [];
   #reply = null;
   #commands = [];
-  #found = [];
-  #chosen = 0;
+  #menu = null;
   #room = null;
 
   constructor({ limits, onSend }) {
     this.form = document.getElementById("composer");
     this.text = document.getElementById("text");
     this.chips = document.getElementById("chips");
-    this.menu = document.getElementById("commands");
     this.picker = document.getElementById("picker");
     this.submit = document.getElementById("send");
     this.limits = limits;
@@ -26,7 +24,7 @@ export class Composer {
     this.form.addEventListener("submit", (event) => { event.preventDefault(); this.send(); });
     this.text.addEventListener("input", () => this.#changed());
     this.text.addEventListener("keydown", (event) => this.#key(event));
-    this.text.addEventListener("blur", () => setTimeout(() => this.#closeMenu(), 150));
+    this.text.addEventListener("blur", () => this.#menu?.close());
     this.text.addEventListener("paste", (event) => this.#pasted(event));
     document.getElementById("attach").addEventListener("click", () => this.picker.click());
     this.picker.addEventListener("change", () => { this.addFiles(this.picker.files); this.picker.value = ""; });
@@ -142,7 +140,16 @@ export class Composer {
     }
     kept.set(`draft:${this.#room}`, this.text.value || null);
     this.#showSubmit();
-    this.#complete();
+    if (this.text.value.startsWith("/") || this.#menu) this.#complete();
+  }
+
+  /** The menu of commands is fetched with the first slash. */
+  async #complete() {
+    if (!this.#menu) {
+      const { CommandMenu } = await import("./commands.js");
+      this.#menu ??= new CommandMenu(this.text, (text) => this.fill(text));
+    }
+    this.#menu.complete(this.text.value, this.#commands);
   }
 
   #pasted(event) {
@@ -188,7 +195,7 @@ export class Composer {
 
   #key(event) {
     if (event.isComposing) return;
-    if (!this.menu.hidden && this.#menuKey(event)) {
+    if (this.#menu?.take(event)) {
       event.preventDefault();
       return;
     }
@@ -199,57 +206,6 @@ export class Composer {
       event.preventDefault();
       this.send();
     }
-  }
-
-  #menuKey(event) {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step) {
-      this.#chosen = (this.#chosen + step + this.#found.length) % this.#found.length;
-      this.#showMenu();
-      return true;
-    }
-    if (event.key === "Escape") {
-      this.#closeMenu();
-      return true;
-    }
-    const isWhole = this.text.value === `/${this.#found[this.#chosen].command}`;
-    if (event.key === "Tab" || (event.key === "Enter" && !event.shiftKey && !isWhole)) {
-      this.#take(this.#found[this.#chosen]);
-      return true;
-    }
-    return false;
-  }
-
-  #complete() {
-    const typed = /^\/([a-z0-9_]*)$/i.exec(this.text.value);
-    const start = typed?.[1].toLowerCase();
-    this.#found = typed ? this.#commands.filter((each) => each.command.startsWith(start)) : [];
-    this.#chosen = 0;
-    if (this.#found.length) this.#showMenu();
-    else this.#closeMenu();
-  }
-
-  #showMenu() {
-    const wasHidden = this.menu.hidden;
-    this.menu.replaceChildren(...this.#found.map((each, index) => h("li", {
-      id: `command-${each.command}`, role: "option", "aria-selected": String(index === this.#chosen),
-      onpointerdown: (event) => { event.preventDefault(); this.#take(each); },
-    }, h("b", {}, `/${each.command}`), h("span", {}, each.description))));
-    this.menu.hidden = false;
-    const chosen = this.menu.children[this.#chosen];
-    chosen.scrollIntoView({ block: "nearest" });
-    this.text.setAttribute("aria-activedescendant", chosen.id);
-    if (wasHidden) speak(`${this.#found.length} commands; arrow keys choose, Tab takes one.`);
-  }
-
-  #closeMenu() {
-    this.menu.hidden = true;
-    this.text.removeAttribute("aria-activedescendant");
-  }
-
-  #take(command) {
-    this.fill(`/${command.command} `);
-    this.#closeMenu();
   }
 }
 

@@ -9,7 +9,7 @@ const STATES = {
   pending: "Waiting", claimed: "Starting", running: "Working", succeeded: "Done",
   failed: "Failed", cancelled: "Cancelled", expired: "Expired", dead: "Given up",
 };
-const SHAPES = { succeeded: "check", failed: "cross", dead: "cross", cancelled: "stop", expired: "clock", pending: "clock" };
+const SHAPES = { succeeded: "check", failed: "close", dead: "close", cancelled: "stop", expired: "clock", pending: "clock" };
 const RETRYABLE = new Set(["failed", "dead", "cancelled", "expired"]);
 const TODO_WORDS = { pending: "to do", in_progress: "in progress", completed: "done", cancelled: "dropped" };
 
@@ -129,7 +129,7 @@ function todoList(status) {
   const done = status.todos.filter((todo) => todo.status === "completed").length;
   const list = h("ul", { class: "todos", "aria-label": "The agent's list" }, status.todos.map((todo) => {
     const isNow = todo.status === "in_progress";
-    const shape = { completed: "check", cancelled: "cross" }[todo.status];
+    const shape = { completed: "check", cancelled: "close" }[todo.status];
     return h("li", { class: todo.status, "aria-current": isNow ? "step" : null },
       h("span", { class: "box" }, shape ? icon(shape) : null),
       h("span", { class: "unseen" }, `${TODO_WORDS[todo.status] ?? todo.status}: `),

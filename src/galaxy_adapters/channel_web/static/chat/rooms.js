@@ -150,9 +150,9 @@ export class RoomTitle {
       this.place.querySelector("button")?.focus();
     };
     input.addEventListener("keydown", (event) => {
-      if (event.isComposing) return;
-      if (event.key === "Enter") finish(true);
-      if (event.key === "Escape") finish(false);
+      if (event.isComposing || !["Enter", "Escape"].includes(event.key)) return;
+      event.preventDefault(); // or the button that gets the focus is pressed by the same key
+      finish(event.key === "Enter");
     });
     input.addEventListener("blur", () => finish(true));
     this.place.replaceChildren(input);

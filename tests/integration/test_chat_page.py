@@ -1,0 +1,367 @@
+"""The chat's page in a real browser, over the real channel; the test stands in for the gateway."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import anyio.from_thread
+import pytest
+
+from galaxy_core.domain.ids import OrderId
+from galaxy_core.domain.letter import Button, ButtonStyle
+from galaxy_core.domain.message import Address, ButtonPressed, InboundMessage
+from galaxy_core.domain.operations import Progress
+from galaxy_core.domain.run import Todo
+from galaxy_core.domain.state import OrderState
+from galaxy_core.domain.status import Draft, Notice, OrderStatus, PressAnswered
+from galaxy_core.ports.command_menu import MenuEntry
+from tests.integration.chat_site import ChatSite
+from tests.support import axe_script, chromium_launch, require_or_skip
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+FIRST_PAINT_BYTES = 100 << 10
+GENERAL = Address(channel="web", chat_id="owner/general")
+ORDER = OrderId("20261122-140000-web-0001")
+CANCEL = ((Button("Cancel", "c:1", ButtonStyle.NEGATIVE),),)
+ANSWER = """It was **midnight**:
+
+```python
+def f():
+    return 1
+```
+
+| a | b |
+|---|--:|
+| 1 | 2 |
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for all tests."""
+    if importlib.util.find_spec("playwright") is None:
+        require_or_skip("Playwright is not installed: run `make setup`")
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415  it may be missing
+
+    launch = chromium_launch()
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(**launch)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[ChatSite]:
+    """The page, served."""
+    with anyio.from_thread.start_blocking_portal() as portal:
+        served = ChatSite(portal, tmp_path / "web")
+        served.start()
+        yield served
+        served.stop()
+
+
+@pytest.fixture
+def context(browser: Browser, site: ChatSite) -> Iterator[BrowserContext]:
+    """A browser that is logged in; a test fails for what its pages complain of."""
+    opened = browser.new_context(
+        viewport={"width": 1280, "height": 800}, reduced_motion="reduce", locale="en-GB"
+    )
+    opened.set_default_timeout(10_000)
+    faults: list[str] = []
+    opened.on("weberror", lambda error: faults.append(str(error.error)))
+    opened.on(
+        "console",
+        lambda line: faults.append(line.text) if "Content Security" in line.text else None,
+    )
+    page = opened.new_page()
+    page.goto(site.address())
+    page.close()
+    yield opened
+    opened.close()
+    assert faults == []
+
+
+@pytest.fixture
+def page(context: BrowserContext, site: ChatSite) -> Page:
+    """The page, ready to be written to."""
+    return open_page(context, site)
+
+
+def open_page(context: BrowserContext, site: ChatSite) -> Page:
+    """One more tab."""
+    opened = context.new_page()
+    opened.goto(f"{site.url}/chat/general")
+    ready(opened)
+    return opened
+
+
+def ready(page: Page) -> None:
+    """Wait until the page has its messages and listens."""
+    page.wait_for_selector(".messages:not(.loading)")
+
+
+def write(page: Page, text: str) -> None:
+    """Type and send."""
+    page.fill("#text", text)
+    page.press("#text", "Enter")
+
+
+def said(site: ChatSite) -> InboundMessage:
+    """The next message."""
+    found = site.hear()
+    assert isinstance(found, InboundMessage)
+    return found
+
+
+def status(state: OrderState, *, todos: tuple[Todo, ...] = ()) -> OrderStatus:
+    """A card."""
+    return OrderStatus(
+        order_id=ORDER,
+        state=state,
+        machine="laptop",
+        elapsed=timedelta(seconds=61),
+        progress=Progress(order_id=ORDER, tool="bash make test", todos=todos, steps=2),
+        buttons=() if state.is_final else CANCEL,
+    )
+
+
+def messages(page: Page) -> list[str]:
+    """What stands in the conversation, top to bottom."""
+    shown = page.locator(".message :is(.words, .prose)").all_text_contents()
+    return [text.strip() for text in shown]
+
+
+def test_what_is_typed_is_answered(page: Page, site: ChatSite) -> None:
+    """A message is shown as accepted once the server has it; its answer comes as a page's HTML."""
+    write(page, "why does it fail?\nlook at f()")
+    message = said(site)
+    assert message.text == "why does it fail?\nlook at f()"
+    page.wait_for_selector(".person:not(.pending) .state")
+    site.say(ANSWER, GENERAL, order_id=ORDER)
+    page.wait_for_selector(".letter .code-block .c-k")
+    assert page.inner_text(".letter strong") == "midnight"
+    assert page.locator(".letter .table td.to-right").inner_text() == "2"
+    page.wait_for_selector("#spoken:has-text('midnight')", state="attached")
+    assert page.input_value("#text") == ""
+
+
+def test_first_paint_is_small(context: BrowserContext, site: ChatSite) -> None:
+    """All that is loaded before somebody writes is under 100 KB, not compressed."""
+    page = context.new_page()
+    sizes: dict[str, int] = {}
+    page.on(
+        "response",
+        lambda answer: (
+            None if "/chat/api/" in answer.url else sizes.update({answer.url: len(answer.body())})
+        ),
+    )
+    page.goto(f"{site.url}/chat/general")
+    ready(page)
+    page.wait_for_load_state("load")
+    assert len(sizes) > 8
+    assert sum(sizes.values()) < FIRST_PAINT_BYTES, sizes
+
+
+def test_reload_in_the_middle_of_an_answer(page: Page, site: ChatSite) -> None:
+    """Live text and state are there again after a reload, and the answer replaces them, once."""
+    write(page, "go on")
+    said(site)
+    todos = (Todo(content="Look", status="completed"), Todo(content="Mend", status="in_progress"))
+    card = site.show(status(OrderState.RUNNING, todos=todos), GENERAL)
+    site.hint(Draft(order_id=ORDER, text="It was **mid"), GENERAL)
+    page.wait_for_selector(".draft .prose p")
+    page.reload()
+    ready(page)
+    page.wait_for_selector(".draft .prose p")
+    assert page.locator(".todos li").all_text_contents() == ["done: Look", "in progress: Mend"]
+    assert page.locator(".ticks").inner_text().startswith("1:0")
+    site.show(status(OrderState.SUCCEEDED), GENERAL, card)
+    site.say("It was midnight.", GENERAL, order_id=ORDER)
+    page.wait_for_selector(".letter:not(.draft)")
+    page.wait_for_selector(".draft", state="detached")
+    assert messages(page) == ["go on", "It was midnight."]
+
+
+def test_two_tabs_show_the_same(page: Page, site: ChatSite, context: BrowserContext) -> None:
+    """What one tab sends stands in the other one too, once."""
+    other = open_page(context, site)
+    write(page, "from the first")
+    said(site)
+    other.wait_for_selector(".person")
+    write(other, "from the second")
+    said(site)
+    site.say("Heard both.", GENERAL)
+    for tab in (page, other):
+        tab.wait_for_selector(".letter")
+        assert messages(tab) == ["from the first", "from the second", "Heard both."]
+
+
+def test_permission_is_pressed(page: Page, site: ChatSite) -> None:
+    """A question has buttons; pressing one reaches the gateway, and the question changes."""
+    choices = (
+        (
+            Button("Once", "a:1:0", ButtonStyle.POSITIVE),
+            Button("No", "a:1:1", ButtonStyle.NEGATIVE),
+        ),
+    )
+    site.say("**May I?** `rm -r build`", GENERAL, order_id=ORDER, buttons=choices)
+    page.wait_for_selector(".asking")
+    page.get_by_role("button", name="Once").click()
+    pressed = site.hear()
+    assert isinstance(pressed, ButtonPressed)
+    assert pressed.data == "a:1:0"
+    assert page.locator(".choice:disabled").count() == len(choices[0])
+    site.show(Notice(text="**May I?** _Allowed once._"), GENERAL, pressed.message_id)
+    site.hint(PressAnswered(press_id=pressed.press_id, text="Allowed once."), GENERAL)
+    page.wait_for_selector(".asking", state="detached")
+    assert messages(page) == ["May I? Allowed once."]
+
+
+def test_files_are_sent_and_fetched(page: Page, site: ChatSite, tmp_path: Path) -> None:
+    """Files added by button or paste go along; what was sent can be downloaded."""
+    note = tmp_path / "note.txt"
+    note.write_text("hello", encoding="utf-8")
+    page.set_input_files("#picker", note)
+    page.evaluate(
+        """() => {
+          const data = new DataTransfer();
+          data.items.add(new File(["%PDF"], "pasted.pdf", {type: "application/pdf"}));
+          const event = new ClipboardEvent("paste", {clipboardData: data, bubbles: true});
+          document.querySelector("#text").dispatchEvent(event);
+        }"""
+    )
+    assert page.locator(".chip .file-name").all_inner_texts() == ["note.txt", "pasted.pdf"]
+    write(page, "read this")
+    message = said(site)
+    assert [file.name for file in message.files] == ["note.txt", "pasted.pdf"]
+    page.wait_for_selector(".person:not(.pending) a.file")
+    with page.expect_download() as download:
+        page.locator("a.file").first.click()
+    assert Path(download.value.path()).read_text(encoding="utf-8") == "hello"
+
+
+def test_offline_and_back(page: Page, site: ChatSite, context: BrowserContext) -> None:
+    """What is written offline is kept over a reload's worth of time and sent once, in order."""
+    context.set_offline(True)
+    write(page, "first")
+    write(page, "second")
+    page.wait_for_selector(".pending.waiting")
+    page.wait_for_selector("#banner:not([hidden])")
+    context.set_offline(False)
+    assert [said(site).text, said(site).text] == ["first", "second"]
+    page.wait_for_selector(".pending", state="detached")
+    page.wait_for_selector("#banner", state="hidden")
+    assert messages(page) == ["first", "second"]
+    assert site.hears_nothing()
+
+
+def test_server_comes_back_under_an_open_page(page: Page, site: ChatSite) -> None:
+    """The page catches up with what happened meanwhile; what it sent meanwhile goes out once."""
+    write(page, "before")
+    said(site)
+    page.wait_for_selector(".person:not(.pending)")
+    site.stop()
+    write(page, "meanwhile")
+    page.wait_for_selector(".pending.waiting")
+    site.start()
+    site.say("A letter that nobody saw come.", GENERAL)
+    page.wait_for_selector(".letter")
+    page.wait_for_selector(".pending", state="detached")
+    assert sorted(messages(page)) == ["A letter that nobody saw come.", "before", "meanwhile"]
+    assert said(site).text == "meanwhile"
+    assert site.hears_nothing()
+
+
+def test_nothing_of_a_text_runs(page: Page, site: ChatSite) -> None:
+    """Tags in messages, titles and names of files are words."""
+    attack = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>'
+    write(page, attack)
+    said(site)
+    site.say(f"{attack}\n\n[x](javascript:window.pwned=1)\n\n```{attack}\n{attack}\n```", GENERAL)
+    site.hint(Draft(order_id=ORDER, text=attack), GENERAL)
+    page.wait_for_selector(".letter .code-block")
+    page.wait_for_selector(".draft .prose p")
+    page.click("#room-name button")
+    page.fill("#room-name input", attack[:90])
+    page.press("#room-name input", "Enter")
+    page.wait_for_selector("h1:has-text('<img')")
+    assert page.evaluate("window.pwned") is None
+    assert page.locator(".message img, .message script, #rooms img, h1 img").count() == 0
+    assert messages(page)[0] == attack
+
+
+def test_keyboard_alone(page: Page, site: ChatSite) -> None:
+    """Commands complete, Shift+Enter breaks the line, a draft outlives a reload."""
+    entries = [MenuEntry("status", "How it is"), MenuEntry("stop", "End it")]
+    site.channel.desk.set_commands(entries, {})
+    page.reload()
+    ready(page)
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "text"
+    page.keyboard.type("/st")
+    page.wait_for_selector("#commands li[aria-selected=true]")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    assert page.input_value("#text") == "/stop "
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("now")
+    page.reload()
+    ready(page)
+    assert page.input_value("#text") == "/stop \nnow"
+
+
+def test_long_history_is_paged(page: Page, site: ChatSite) -> None:
+    """The newest messages come first; scrolling up brings the others above what is read."""
+    for number in range(120):
+        site.say(f"Letter {number}", GENERAL)
+    page.reload()
+    ready(page)
+    page.wait_for_selector("#list .message:last-child:has-text('Letter 119')")
+    assert page.locator("#list .message").count() < 120
+    box = page.locator("#messages")
+    while page.locator("#earlier").is_visible():
+        shown = page.locator("#list .message").count()
+        box.evaluate("box => { box.scrollTop = 0 }")
+        page.wait_for_selector(f"#list .message:nth-child({shown + 1})", state="attached")
+        assert box.evaluate("box => box.scrollTop") > 0
+    assert messages(page) == [f"Letter {number}" for number in range(120)]
+    page.click("#jump")
+    page.wait_for_selector("#jump", state="hidden")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 320])
+def test_nobody_is_kept_out(
+    browser: Browser, site: ChatSite, scheme: Literal["light", "dark"], width: int
+) -> None:
+    """axe-core finds no serious fault, and nothing is wider than the screen."""
+    source = axe_script()
+    context = browser.new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    page = context.new_page()
+    page.goto(site.address())
+    ready(page)
+    write(page, "a" * 300)
+    said(site)
+    site.say(ANSWER, GENERAL)
+    todos = (Todo(content="Look", status="completed"), Todo(content="Mend", status="pending"))
+    site.show(status(OrderState.RUNNING, todos=todos), GENERAL)
+    site.show(status(OrderState.FAILED), GENERAL)
+    site.say("May I?", GENERAL, order_id=ORDER, buttons=((Button("Yes", "a:2:0"),),))
+    page.wait_for_selector(".asking")
+    page.wait_for_selector(".failed.card")
+    found = page.evaluate(f"{source}; axe.run().then((found) => found.violations)")
+    serious = [fault for fault in found if fault["impact"] in {"serious", "critical"}]
+    assert serious == [], json.dumps(serious, indent=1)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("document.querySelector('#messages').scrollWidth") <= width
+    context.close()
