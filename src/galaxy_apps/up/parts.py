@@ -101,10 +101,21 @@ class Part:
                 problem=problem,
                 again_in_seconds=round(delay.total_seconds(), 1),
             )
-            with anyio.move_on_after(delay.total_seconds()):
-                await self._stopping.wait()
+            await self._pause(delay)
         if not has_begun:
             task_status.started()
+
+    async def _pause(self, delay: timedelta) -> None:
+        """Wait, unless told to stop."""
+        async with anyio.create_task_group() as tasks:
+
+            async def wake() -> None:
+                await self._stopping.wait()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(wake, name="wake")
+            await self._clock.sleep(delay)
+            tasks.cancel_scope.cancel()
 
 
 def _sentence(error: BaseException) -> str:
