@@ -24,6 +24,8 @@ _MIMES: Mapping[str, str] = {
 }
 """Where Telegram names none."""
 
+_OWN_WORDS = 600
+"""Characters of a message of ours that are quoted when somebody answers it."""
 _ENVELOPE = frozenset(
     {
         *("message_id", "message_thread_id", "from", "sender_chat", "chat", "date", "edit_date"),
@@ -182,9 +184,10 @@ def said(message: Object) -> str:
 
 
 def quotes_of(message: Object, bot_id: int) -> tuple[Quote, ...]:
-    """Other people's words that the message answers.
+    """Words that the message answers: the part that the person picked, else all of it.
 
-    Not our own: the conversation knows those.  The part that the person picked, else all of it.
+    Of our own only the beginning: an alert, or what was said before a new session began, is
+    nothing that the conversation knows; what it knows is recognised by that much.
     """
     answered = an_object(message.get("reply_to_message"))
     elsewhere = an_object(message.get("external_reply"))
@@ -195,7 +198,8 @@ def quotes_of(message: Object, bot_id: int) -> tuple[Quote, ...]:
     picked = text(an_object(message.get("quote")).get("text"))
     if picked:
         return (Quote(text=picked, author=author),)
-    if answered and number(an_object(answered.get("from")).get("id")) == bot_id:
-        return ()
     whole = said(answered) if answered else said(elsewhere) or "(a message from another chat)"
+    is_own = number(an_object(answered.get("from")).get("id")) == bot_id
+    if is_own and len(whole) > _OWN_WORDS:
+        whole = f"{whole[:_OWN_WORDS]}\u2026"
     return (Quote(text=whole, author=author),) if whole else ()

@@ -149,10 +149,18 @@ def test_mention_in_caption() -> None:
 
 
 def test_reply() -> None:
-    """An answer to one of our messages is for us, and quotes nothing."""
-    ours = message(sender=BOT, text="Which one?", chat=GROUP, message_id=9)
-    found = read(text="the first", chat=GROUP, reply_to_message=ours)
-    assert (found.reply_to, found.is_addressed, found.quotes) == ("9", True, ())
+    """An answer to one of our messages is for us, and says which one is meant."""
+    ours = message(sender=BOT, text="The disk is full.", chat=GROUP, message_id=9)
+    found = read(text="clean it", chat=GROUP, reply_to_message=ours)
+    assert (found.reply_to, found.is_addressed) == ("9", True)
+    assert found.quotes == (Quote(text="The disk is full.", author="Galaxy"),)
+
+
+def test_reply_to_a_long_answer() -> None:
+    """Of a long message of ours the beginning tells which one it is."""
+    ours = message(sender=BOT, text="word " * 800, message_id=9)
+    (quote,) = read(text="and then?", reply_to_message=ours).quotes
+    assert quote.text == "word " * 120 + "\u2026"
 
 
 def test_reply_to_others() -> None:
