@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -228,7 +229,7 @@ class World(FrontDesk, Insight, Records):
         for slot in self.pieces:
             place = int((slot.begins - since) / width)
             if 0 <= place < number:
-                slots[place] = evolve(slot, begins=slots[place].begins)
+                slots[place] = _sum(slots[place], slot)
         return slots
 
     async def figures(self) -> Figures:
@@ -282,6 +283,18 @@ class World(FrontDesk, Insight, Records):
     async def health_log(self, limit: int = 50) -> Sequence[str]:
         self._check()
         return self.log[-limit:]
+
+
+def _sum(slot: Slot, other: Slot) -> Slot:
+    ended = Counter(slot.ended)
+    ended.update(other.ended)
+    return evolve(
+        other,
+        begins=slot.begins,
+        ended=ended,
+        tokens=slot.tokens + other.tokens,
+        cost_usd=slot.cost_usd + other.cost_usd,
+    )
 
 
 # ---- asking
@@ -368,7 +381,8 @@ async def stream(
             head["headers"] = {k.decode(): v.decode() for k, v in message["headers"]}
             begun.set()
         elif message.get("body"):
-            await write.send(message["body"])
+            with suppress(anyio.BrokenResourceError):  # nobody reads any more
+                await write.send(message["body"])
 
     async def run() -> None:
         with write:

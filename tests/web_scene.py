@@ -190,6 +190,7 @@ def _ended(world: World) -> None:
             make_order(
                 id=f"20260202-11{number}0-telegram-4be1c0{number}",
                 payload=text,
+                timestamp=finished - timedelta(seconds=97),
                 sender="anna",
                 session=None,
                 channel="telegram",
@@ -282,7 +283,7 @@ def _live(world: World) -> None:
 def _records(world: World) -> None:
     now = world.now
     order_id = "20260202-1150-telegram-4be1c05"
-    begin = now - timedelta(minutes=17)
+    begin = now - timedelta(minutes=16, seconds=36)
     story: list[tuple[float, str, dict[str, JSONValue]]] = [
         (0.0, "order_submitted", {"channel": "telegram", "sender": "anna"}),
         (0.2, "order_received", {"digest": "9c1185a5c5e9fc54"}),

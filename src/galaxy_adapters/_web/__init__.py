@@ -21,7 +21,7 @@ from galaxy_adapters._web.events import (
 )
 from galaxy_adapters._web.guard import Visitor, visitor_of
 from galaxy_adapters._web.markdown import plain_html, render, render_now
-from galaxy_adapters._web.pages import Pages, safe
+from galaxy_adapters._web.pages import Pages, safe, visible
 from galaxy_adapters._web.passwords import hash_password, is_hash
 from galaxy_adapters._web.problems import Problem, problem_of, problem_response, wants_page
 from galaxy_adapters._web.server import CannotListen, address_of, serve
@@ -61,6 +61,7 @@ __all__ = [
     "render_now",
     "safe",
     "serve",
+    "visible",
     "visitor_of",
     "wants_page",
     "why_too_open",

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse
 
 from galaxy_adapters._web.assets import Assets
 
-__all__ = ["Pages", "safe"]
+__all__ = ["Pages", "safe", "visible"]
 
 HERE = Path(__file__).parent
 _THEMES = frozenset({"light", "dark"})
@@ -35,11 +35,14 @@ def safe(html: str) -> Markup:
     return Markup(html)  # noqa: S704 - that is what this is for
 
 
+def visible(text: str) -> str:
+    """The text, with a mark in place of what has no shape of its own."""
+    return text if text.isprintable() else text.translate(_SHAPELESS)
+
+
 def _shown(value: object) -> object:
     """What a template shows of a value: of texts, what can be seen."""
-    if isinstance(value, str) and not isinstance(value, Markup) and not value.isprintable():
-        return value.translate(_SHAPELESS)
-    return value
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @define(eq=False)

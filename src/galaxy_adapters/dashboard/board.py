@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 
 from galaxy_adapters._web import ServerEvent
 
-__all__ = ["Board", "Piece", "Renderer", "watch"]
+__all__ = ["LOOK_EVERY", "Board", "Piece", "Renderer", "watch"]
 
 LOOK_EVERY = timedelta(seconds=1)
 _MOST_KEPT = 64
@@ -86,7 +86,7 @@ class Board:
 
 
 async def watch(
-    look: Callable[[], Awaitable[Sequence[Piece]]], *, every: timedelta = LOOK_EVERY
+    look: Callable[[], Awaitable[Sequence[Piece]]], every: timedelta
 ) -> AsyncIterator[Sequence[ServerEvent]]:
     """Look again and again; yield what has changed since the last look.
 

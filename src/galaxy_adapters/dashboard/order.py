@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from attrs import define, field, frozen
 
-from galaxy_adapters._web import Pages, render, safe
+from galaxy_adapters._web import Pages, render, safe, visible
 from galaxy_adapters.dashboard import words
 from galaxy_adapters.dashboard.board import Board, Piece
 from galaxy_adapters.dashboard.timeline import stages, steps
@@ -20,7 +20,6 @@ from galaxy_core.ports.front_desk import Insight
 
 __all__ = ["PIECES", "OrderPage"]
 
-LIVE = timedelta(seconds=1)
 PIECES = ("order", "progress", "response", "timeline")
 MOST_TEXT = 20_000
 """Characters of a payload that are shown; all of it is at the API."""
@@ -44,11 +43,12 @@ class OrderPage:
     _insight: Insight
     _pages: Pages
     _now: Callable[[], datetime]
+    _look_every: timedelta
     _board: Board = field(factory=Board, init=False)
 
     async def pieces(self, order_id: OrderId) -> Sequence[Piece]:
         """All of them.  Raises `OrderNotFound`."""
-        return await self._board.get(order_id, LIVE, lambda: self._render(order_id))
+        return await self._board.get(order_id, self._look_every, lambda: self._render(order_id))
 
     def forget(self, order_id: OrderId) -> None:
         """Look anew: something was done to it."""
@@ -79,7 +79,9 @@ class OrderPage:
             "is_live": not view.state.is_final,
             "progress": timeline.progress,
             "response": response,
-            "answer": safe(await render(response.text[:MOST_RESPONSE])) if response else "",
+            "answer": safe(await render(visible(response.text[:MOST_RESPONSE])))
+            if response
+            else "",
             "more_answer": max(0, len(response.text) - MOST_RESPONSE) if response else 0,
             "steps": steps(timeline),
             "stages": stages(timeline, now),

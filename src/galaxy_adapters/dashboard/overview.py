@@ -25,7 +25,8 @@ from galaxy_core.ports.front_desk import FrontDesk, Insight, Records
 
 __all__ = ["OverviewPage"]
 
-FAST, SLOW = timedelta(seconds=1), timedelta(seconds=5)
+SLOWER = 5
+"""What changes seldom, or costs more, is looked at so many times less often."""
 DAY = timedelta(days=1)
 _RUNNING, _RECENT, _DEAD, _ALERTS, _SESSIONS, _LOG = 12, 8, 10, 6, 8, 20
 
@@ -42,12 +43,15 @@ class OverviewPage:
     _records: Records
     _pages: Pages
     _now: Callable[[], datetime]
+    _look_every: timedelta
     _board: Board = field(factory=Board, init=False)
 
     async def pieces(self, stretch: Range) -> Sequence[Piece]:
         """All pieces of the page, at most a few seconds old."""
-        fast = await self._board.get("fast", FAST, self._fast)
-        slow = await self._board.get(stretch.name, SLOW, lambda: self._slow(stretch))
+        fast = await self._board.get("fast", self._look_every, self._fast)
+        slow = await self._board.get(
+            stretch.name, SLOWER * self._look_every, lambda: self._slow(stretch)
+        )
         return [*fast, *slow]
 
     def forget(self) -> None:

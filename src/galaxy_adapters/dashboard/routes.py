@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
-from urllib.parse import urlencode
 
 from attrs import define, field
 from starlette.requests import Request
@@ -15,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from galaxy_adapters._web import Pages, Problem, safe, visitor_of
 from galaxy_adapters._web.streams import DrawnEvents
 from galaxy_adapters.dashboard import words
-from galaxy_adapters.dashboard.board import Piece, watch
+from galaxy_adapters.dashboard.board import LOOK_EVERY, Piece, watch
 from galaxy_adapters.dashboard.charts import RANGES, Range
 from galaxy_adapters.dashboard.order import OrderPage
 from galaxy_adapters.dashboard.overview import OverviewPage
@@ -50,7 +49,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def routes(
+def routes(  # noqa: PLR0913 - three ports, and what pages are made of
     front_desk: FrontDesk,
     insight: Insight,
     records: Records,
@@ -58,9 +57,13 @@ def routes(
     pages: Pages,
     version: str,
     now: Callable[[], datetime] = _utc_now,
+    look_every: timedelta = LOOK_EVERY,
 ) -> list[BaseRoute]:
-    """The dashboard.  `pages` is the site's, made with this package's folder."""
-    own = _Dashboard(front_desk, insight, records, pages, now, version)
+    """The dashboard.  `pages` is the site's, made with this package's folder.
+
+    `look_every`: how often a page is looked at anew while somebody has it open.
+    """
+    own = _Dashboard(front_desk, insight, records, pages, now, version, look_every)
     return [
         Route("/", own.overview, methods=["GET"]),
         Route("/events", own.events, methods=["GET"]),
@@ -81,14 +84,15 @@ class _Dashboard:
     _pages: Pages
     _now: Callable[[], datetime]
     _version: str
+    _look_every: timedelta
     _overview: OverviewPage = field(init=False)
     _order: OrderPage = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._overview = OverviewPage(
-            self._desk, self._insight, self._records, self._pages, self._now
+            self._desk, self._insight, self._records, self._pages, self._now, self._look_every
         )
-        self._order = OrderPage(self._insight, self._pages, self._now)
+        self._order = OrderPage(self._insight, self._pages, self._now, self._look_every)
 
     def _page(self, request: Request, template: str, **context: object) -> Response:
         shell: dict[str, Any] = {
@@ -118,7 +122,7 @@ class _Dashboard:
             "order.html",
             pieces=_by_name(pieces),
             heading=words.title(found.view.order),
-            events=f"/events?{urlencode({'order': order_id})}",
+            events=f"/events?{words.query({'order': order_id})}",
         )
 
     async def events(self, request: Request) -> Response:
@@ -126,10 +130,10 @@ class _Dashboard:
         if "order" in request.query_params:
             order_id = _order_id(request.query_params["order"])
             await self._order.pieces(order_id)  # an order that is not there is no stream
-            return DrawnEvents(watch(lambda: self._order.pieces(order_id)))
+            return DrawnEvents(watch(lambda: self._order.pieces(order_id), self._look_every))
         stretch = _stretch(request)
         await self._overview.pieces(stretch)
-        return DrawnEvents(watch(lambda: self._overview.pieces(stretch)))
+        return DrawnEvents(watch(lambda: self._overview.pieces(stretch), self._look_every))
 
     # ---- lists
 
@@ -256,7 +260,7 @@ class _Asked:
 
     def url_with(self, name: str, value: str) -> str:
         pairs = [(k, v) for k, v in self._request.query_params.multi_items() if k != name and v]
-        query = urlencode([*pairs, (name, value)] if value else pairs)
+        query = words.query([*pairs, (name, value)] if value else pairs)
         return f"{self._request.url.path}?{query}" if query else self._request.url.path
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from urllib.parse import quote, urlencode
 
 from attrs import frozen
 
@@ -42,7 +41,7 @@ _RETRYABLE = frozenset(
 
 def order_url(order_id: str) -> str:
     """Where an order's page is."""
-    return f"/orders/{quote(order_id, safe='')}"
+    return f"/orders/{words.quoted(order_id)}"
 
 
 def can_retry(state: OrderState) -> bool:
@@ -193,7 +192,7 @@ def lanes(live: Sequence[LiveOrder], *, most: int = 12, each: int = 5) -> tuple[
     found = []
     for key in list(waiting)[:most]:
         items = waiting[key]
-        query = urlencode({"conversation": key[1], "machine": key[0]})
+        query = words.query({"conversation": key[1], "machine": key[0]})
         found.append(
             Lane(
                 machine=key[0],

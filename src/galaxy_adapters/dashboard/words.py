@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote, urlencode
 
 from galaxy_core.domain.audit import AuditType
 from galaxy_core.domain.insight import Level
@@ -17,11 +18,14 @@ __all__ = [
     "ago",
     "amount",
     "clock",
+    "coded",
     "cut",
     "event",
     "iso",
     "many",
     "money",
+    "query",
+    "quoted",
     "shown",
     "size",
     "span",
@@ -35,9 +39,9 @@ LEVELS: Mapping[Level, str] = {
     Level.UNWELL: "Does not work",
 }
 STATES: Mapping[OrderState, str] = {
-    OrderState.PENDING: "waits",
-    OrderState.CLAIMED: "begins",
-    OrderState.RUNNING: "runs",
+    OrderState.PENDING: "waiting",
+    OrderState.CLAIMED: "starting",
+    OrderState.RUNNING: "running",
     OrderState.SUCCEEDED: "succeeded",
     OrderState.FAILED: "failed",
     OrderState.CANCELLED: "cancelled",
@@ -76,6 +80,8 @@ _EVENTS: Mapping[str, str] = {
 }
 _TITLE = 140
 _VALUE = 400
+_ROUNDED_UP = 0.9995
+"""From here on three digits round to the next unit."""
 
 
 def event(kind: str) -> str:
@@ -131,6 +137,11 @@ def ago(at: datetime, now: datetime) -> str:
     return "just now"
 
 
+def coded(text: str) -> list[tuple[str, bool]]:
+    """A sentence in pieces, each with whether it stood between backticks."""
+    return [(piece, number % 2 == 1) for number, piece in enumerate(text.split("`")) if piece]
+
+
 def iso(at: datetime) -> str:
     """For `<time>`."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -154,9 +165,13 @@ def many(number: int, thing: str) -> str:
 def amount(number: float) -> str:
     """A number with three digits: `950`, `12.3 k`, `4.56 M`."""
     for unit, word in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if abs(number) >= unit:
-            return f"{number / unit:.3g}{word}" if abs(number) < unit * 1000 else f"{number:.3g}"
-    return f"{number:.3g}" if number % 1 else f"{number:.0f}"
+        if number >= unit * _ROUNDED_UP:
+            return f"{_three(number / unit)}{word}"
+    return _three(number)
+
+
+def _three(number: float) -> str:
+    return f"{number:.0f}" if number >= 100 else f"{number:.3g}"  # noqa: PLR2004 - no exponents
 
 
 def money(dollars: float) -> str:
@@ -172,6 +187,16 @@ def size(number: int) -> str:
         if number >= unit:
             return f"{number / unit:.3g} {word}"
     return f"{number} B"
+
+
+def quoted(text: str) -> str:
+    """One piece of an address's path, whatever stands in it."""
+    return quote(text, safe="", errors="replace")
+
+
+def query(pairs: Mapping[str, str] | Sequence[tuple[str, str]]) -> str:
+    """The part of an address behind its question mark."""
+    return urlencode(pairs, errors="replace")
 
 
 def shown(value: JSONValue) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -18,6 +18,7 @@ from galaxy_adapters.http_api.openapi import describe
 from galaxy_adapters.http_api.operations import Answer, Operation, as_routes
 from galaxy_adapters.http_api.orders import OrdersApi
 from galaxy_adapters.http_api.records import RecordsApi
+from galaxy_adapters.http_api.watching import LOOK_EVERY
 from galaxy_core.ports.front_desk import FrontDesk, Insight, Records
 
 __all__ = ["routes"]
@@ -34,8 +35,11 @@ def routes(
     *,
     version: str,
     now: Callable[[], datetime] = _utc_now,
+    look_every: timedelta = LOOK_EVERY,
 ) -> list[BaseRoute]:
     """Everything below `/api`, `/metrics`, `/healthz` and `/readyz`.
+
+    `look_every`: how often running orders are looked at while somebody watches one.
 
     Who may ask is not decided here: the site's guard stands in front.
     """
@@ -48,7 +52,7 @@ def routes(
         return JSONResponse(document(), headers={"Cache-Control": "no-cache"})
 
     operations: Sequence[Operation] = [
-        *OrdersApi(front_desk, insight, now).operations(),
+        *OrdersApi(front_desk, insight, now, look_every).operations(),
         *RecordsApi(front_desk, insight, records, now, version).operations(),
         Operation(
             id="getOpenApi",

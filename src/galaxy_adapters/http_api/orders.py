@@ -68,10 +68,11 @@ class OrdersApi:
     _desk: FrontDesk
     _insight: Insight
     _now: Callable[[], datetime]
+    _look_every: timedelta
     _live: LiveOrders = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._live = LiveOrders(self._insight)
+        self._live = LiveOrders(self._insight, self._look_every)
 
     def operations(self) -> Sequence[Operation]:
         """All of them."""

@@ -30,7 +30,7 @@ class LiveOrders:
     """
 
     _insight: Insight
-    _every: timedelta = LOOK_EVERY
+    _every: timedelta
     _known: Mapping[str, LiveOrder] = field(factory=dict, init=False)
     _read_at: float = field(default=float("-inf"), init=False)
     _turn: anyio.Lock = field(factory=anyio.Lock, init=False)

@@ -23,7 +23,14 @@ PROBLEM = "application/problem+json"
 
 
 def _routes(world: World) -> list[BaseRoute]:
-    return routes(world, world, world, version="1.2.3", now=lambda: world.now)
+    return routes(
+        world,
+        world,
+        world,
+        version="1.2.3",
+        now=lambda: world.now,
+        look_every=timedelta(milliseconds=10),
+    )
 
 
 @pytest.fixture
