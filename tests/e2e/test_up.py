@@ -66,7 +66,8 @@ def galaxy(up: Up, *words: str, **more: str) -> subprocess.CompletedProcess[str]
 
 
 def say(up: Up, key: str, text: str) -> None:
-    """Write into the page's first conversation."""
+    """Write into the page's first conversation, which is there once the chat was opened."""
+    assert up.page("/chat")[0] == 200
     body = {"key": key, "conversation": "general", "text": text}
     status, found = up.call("/chat/api/messages", body)
     assert status == 202, found
@@ -348,5 +349,6 @@ def test_make_demo_exits_with_a_status(make_up: MakeUp, opencode_binary: Path) -
     )
     assert done.returncode == ExitCode.OK, done.stdout + done.stderr
     assert "Echo hello world" in done.stdout
-    assert "response_sent" in done.stdout or "order_completed" in done.stdout, done.stdout
+    assert "order_executed_success" in done.stdout
+    assert "**Demo:**" in done.stdout
     assert up.left() == []
