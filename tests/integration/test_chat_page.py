@@ -217,7 +217,7 @@ def test_permission_is_pressed(page: Page, site: ChatSite) -> None:
     pressed = site.hear()
     assert isinstance(pressed, ButtonPressed)
     assert pressed.data == "a:1:0"
-    assert page.locator(".choice:disabled").count() == len(choices[0])
+    assert page.locator(".choice[aria-disabled=true]").count() == len(choices[0])
     site.show(Notice(text="**May I?** _Allowed once._"), GENERAL, pressed.message_id)
     site.hint(PressAnswered(press_id=pressed.press_id, text="Allowed once."), GENERAL)
     page.wait_for_selector(".asking", state="detached")
@@ -277,6 +277,43 @@ def test_server_comes_back_under_an_open_page(page: Page, site: ChatSite) -> Non
     assert sorted(messages(page)) == ["A letter that nobody saw come.", "before", "meanwhile"]
     assert said(site).text == "meanwhile"
     assert site.hears_nothing()
+
+
+def test_what_waits_outlives_its_page(page: Page, site: ChatSite, context: BrowserContext) -> None:
+    """A message that could not be sent is sent, once, by the next page that is opened."""
+    site.stop()
+    write(page, "keep this")
+    page.wait_for_selector(".pending.waiting")
+    page.close()
+    site.start()
+    again = open_page(context, site)
+    assert said(site).text == "keep this"
+    again.wait_for_selector(".person:not(.pending)")
+    assert messages(again) == ["keep this"]
+    assert site.hears_nothing()
+
+
+def test_refused_message_is_sent_again(page: Page, site: ChatSite, context: BrowserContext) -> None:
+    """A refusal is told in words; trying again sends the same message under the same key."""
+    keys: list[str] = []
+    context.on(
+        "request",
+        lambda sent: (
+            keys.append(sent.post_data_json["key"]) if sent.url.endswith("/api/messages") else None
+        ),
+    )
+    context.route(
+        "**/chat/api/messages",
+        lambda route: route.fulfill(status=413, body='{"detail": "This is too large."}'),
+        times=1,
+    )
+    write(page, "once more")
+    page.wait_for_selector(".pending.failed:has-text('This is too large.')")
+    page.get_by_role("button", name="Try again").click()
+    assert said(site).text == "once more"
+    page.wait_for_selector(".pending", state="detached")
+    first, second = keys
+    assert first == second
 
 
 def test_nothing_of_a_text_runs(page: Page, site: ChatSite) -> None:

@@ -67,20 +67,15 @@ class _Chat:
 
     async def page(self, request: Request) -> Response:
         person = _person(request)
-        conversations, number = await self._desk.conversations(person)
+        conversations, _ = await self._desk.conversations(person)
         chosen = request.path_params.get("conversation") or FIRST
         if chosen not in {view["id"] for view in conversations}:
             raise Problem(404, "There is no such conversation.")
-        found = await self._desk.history(person, chosen)
         config = self._desk.config
         return self._pages.render(
             request,
             "chat.html",
-            conversations=conversations,
             conversation=next(view for view in conversations if view["id"] == chosen),
-            messages=found["messages"],
-            has_more=found["has_more"],
-            number=min(number, int(str(found["number"]))),
             limits={
                 "text_characters": config.text_characters,
                 "file_bytes": config.file_bytes,

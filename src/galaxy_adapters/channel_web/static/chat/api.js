@@ -8,7 +8,7 @@ export class ApiError extends Error {
     super(sentence);
     this.status = status;
     this.retryAfter = retryAfter;
-    this.isPassing = status === 0 || status === 408 || status === 429 || status >= 500;
+    this.isPassing = status === 0 || status === 401 || status === 408 || status === 429 || status >= 500;
     this.isLoggedOut = status === 401;
   }
 }

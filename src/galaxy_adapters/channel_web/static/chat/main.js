@@ -10,6 +10,7 @@ import { Rooms, RoomTitle, UNTITLED } from "./rooms.js";
 import { Stream } from "./stream.js";
 
 const PRESS_PATIENCE = 10_000;
+const ANSWER_PATIENCE = 5000;
 const TYPED_ANSWER = /^a:[0-9a-f]+:text$/;
 const narrow = matchMedia("(max-width: 60rem)");
 
@@ -31,6 +32,7 @@ const acts = {
   isAnyPressed: (id) => presses.has(id),
   retry: (message) => send({ key: newKey(), conversation: current, text: `/retry ${message.order_id}`, files: [], reply_to: null }),
   async press(message, pressed) {
+    if (presses.has(message.id)) return;
     const timer = setTimeout(() => release(message.id, "No answer yet. Try again in a moment."), PRESS_PATIENCE);
     const press = { data: pressed.data, pressId: null, timer };
     presses.set(message.id, press);
@@ -57,7 +59,8 @@ function release(id, sentence = "", isAlert = true) {
 
 const outbox = new Outbox(page.dataset.person, {
   onChange: () => current && view.renderPending(),
-  onSent: (message) => heard(message),
+  onSent: heard,
+  onError: (error) => error.isPassing && failed(error),
 });
 
 const view = new HistoryView({ acts, outbox, edit, loadEarlier });
@@ -201,8 +204,8 @@ function heard(message) {
   const isNew = !found.messages.has(message.id);
   if (!found.take(message)) return;
   if (message.kind === "letter" && message.order_id && !message.buttons.length) found.drafts.delete(message.order_id);
-  if (message.status?.is_over) found.drafts.delete(message.order_id);
-  if (isNew) rooms.heard(message);
+  if (message.status?.is_over) dropDraft(found, message);
+  if (isNew) placeInRooms(message);
   const press = presses.get(message.id);
   if (press) {
     clearTimeout(press.timer);
@@ -216,6 +219,20 @@ function heard(message) {
   view.renderDrafts();
   if (!document.hidden) rooms.markRead(current);
   announce(message, isNew);
+}
+
+/** Live text goes when its answer comes; without one, soon after the end of its order. */
+function dropDraft(found, { order_id: orderId, status }) {
+  const drop = () => {
+    found.drafts.delete(orderId);
+    if (found.slug === current) view.renderDrafts();
+  };
+  setTimeout(drop, status.state === "succeeded" ? ANSWER_PATIENCE : 0);
+}
+
+function placeInRooms(message) {
+  if (rooms.get(message.conversation)) rooms.heard(message);
+  else api.conversations().then(({ conversations }) => conversations.forEach(putRoom), failed);
 }
 
 /** Whole answers, questions and ends of orders; neither live text nor every step. */
@@ -299,6 +316,12 @@ window.addEventListener("popstate", () => open(firstRoom(), { isBack: true }));
 for (const suggestion of document.querySelectorAll("[data-suggest]")) {
   suggestion.addEventListener("click", () => composer.fill(suggestion.dataset.suggest));
 }
+
+// A phone's keyboard covers the page instead of making it smaller.
+window.visualViewport?.addEventListener("resize", () => {
+  const { height, scale } = window.visualViewport;
+  document.body.style.height = scale === 1 && height < window.innerHeight - 1 ? `${height}px` : "";
+});
 
 showRooms(false);
 start();

@@ -65,7 +65,7 @@ function buttons(message, acts) {
   const rows = message.buttons.map((row) => h("div", { class: "button-row" }, row.map((each) => {
     const isPressed = acts.isPressed(message.id, each.data);
     return button(each.text, {
-      class: `choice ${each.style}`, "data-keep": each.data, disabled: acts.isAnyPressed(message.id),
+      class: `choice ${each.style}`, "data-keep": each.data, "aria-disabled": acts.isAnyPressed(message.id) ? "true" : null,
       "aria-busy": isPressed ? "true" : null, onclick: () => acts.press(message, each),
     });
   })));

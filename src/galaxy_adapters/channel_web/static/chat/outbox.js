@@ -63,10 +63,12 @@ export class Outbox {
   #pause = FIRST_PAUSE;
   #isFlushing = false;
   #isWanted = false;
+  #unstored = new Set();
 
-  /** `onChange()`: entries differ; `onSent(message, entry)`: the server has it on its disk. */
-  constructor(person, { onChange, onSent }) {
+  /** `onChange()`: entries differ; `onSent(message)`: the server has it on its disk; `onError(error)`. */
+  constructor(person, { onChange, onSent, onError }) {
     this.person = person;
+    this.onError = onError;
     this.onChange = onChange;
     this.onSent = onSent;
     this.#channel?.addEventListener("message", () => this.load());
@@ -77,7 +79,10 @@ export class Outbox {
   async load() {
     const stored = (await this.#shelf.all()).filter((entry) => entry.person === this.person);
     const mine = this.#entries;
-    this.#entries = new Map(stored.map((entry) => [entry.key, { ...entry, progress: mine.get(entry.key)?.progress }]));
+    // The same objects: one of them may be on its way just now.
+    const entries = new Map(stored.map((entry) => [entry.key, Object.assign(mine.get(entry.key) ?? {}, entry)]));
+    for (const key of this.#unstored) entries.set(key, mine.get(key));
+    this.#entries = entries;
     this.onChange();
   }
 
@@ -85,14 +90,12 @@ export class Outbox {
     return [...this.#entries.values()].filter((entry) => entry.conversation === conversation);
   }
 
-  has(key) {
-    return this.#entries.has(key);
-  }
-
   async add(entry) {
     this.#entries.set(entry.key, { ...entry, person: this.person, state: "sending", at: Date.now() });
+    this.#unstored.add(entry.key);
     this.onChange();
     await this.#shelf.put(this.#entries.get(entry.key));
+    this.#unstored.delete(entry.key);
     await this.flush();
   }
 
@@ -144,12 +147,13 @@ export class Outbox {
       const { message } = await api.send(entry, (progress) => this.#set(entry, { progress }));
       this.#pause = FIRST_PAUSE;
       this.#entries.delete(entry.key);
-      this.onSent(message, entry);
+      this.onSent(message);
       await this.#shelf.remove(entry.key);
       this.#channel?.postMessage("changed");
       return true;
     } catch (error) {
       if (!("isPassing" in error)) throw error;
+      this.onError(error);
       if (!error.isPassing) {
         this.#set(entry, { state: "failed", sentence: error.message, progress: undefined });
         await this.#shelf.put(entry);

@@ -54,8 +54,8 @@ export class Rooms {
   /** A message came: its conversation rises. */
   heard(message) {
     const room = this.#rooms.get(message.conversation);
-    if (!room || message.at < room.last_at) return;
-    const text = message.status ? room.last_text : message.text || message.files?.[0]?.name || room.last_text;
+    if (!room || message.at < room.last_at || message.status) return;
+    const text = message.text || message.files?.[0]?.name || room.last_text;
     this.#rooms.set(room.id, { ...room, last_at: message.at, last_text: words(text, 120) });
     if (message.kind === "person") this.markRead(room.id);
     else this.render();
