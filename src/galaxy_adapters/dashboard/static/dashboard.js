@@ -74,19 +74,30 @@ function tick() {
 // ---- the stream
 
 let wait = 1000;
+let source = null;
+let timer = 0;
+
+// A browser has six connections to a server, for all its tabs: those that nobody sees let go.
+function hush() {
+  clearTimeout(timer);
+  source?.close();
+  source = null;
+}
 
 function listen() {
-  const source = new EventSource(board.dataset.events);
-  source.onopen = () => { wait = 1000; say(true); };
-  source.addEventListener("piece", (event) => {
+  hush();
+  if (document.hidden) return;
+  const mine = new EventSource(board.dataset.events);
+  source = mine;
+  mine.onopen = () => { wait = 1000; say(true); };
+  mine.addEventListener("piece", (event) => {
     const { id, html } = JSON.parse(event.data);
     show(id, html);
   });
-  source.onerror = () => {
+  mine.onerror = () => {
     say(false);
-    if (source.readyState !== EventSource.CLOSED) return; // it tries again by itself
-    source.close();
-    setTimeout(listen, wait);
+    if (mine.readyState !== EventSource.CLOSED || source !== mine) return; // it tries again by itself
+    timer = setTimeout(listen, wait);
     wait = Math.min(wait * 2, 30000);
   };
 }
@@ -98,5 +109,7 @@ if (board) {
   setInterval(tick, 1000);
   document.addEventListener("focusout", () => setTimeout(release, 0));
   document.addEventListener("selectionchange", () => { if (held.size) release(); });
-  document.addEventListener("visibilitychange", tick);
+  document.addEventListener("visibilitychange", () => { tick(); if (document.hidden) hush(); else listen(); });
+  addEventListener("pagehide", hush);
+  addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
 }
