@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from galaxy_core.domain.errors import StorageUnavailable
-from galaxy_core.ports.note_store import Note
+from galaxy_core.ports.note_store import ClosedKey, Note
 
 SCHEMA_VERSION = 1
 _TABLE = (
@@ -106,6 +106,22 @@ def prune(connection: sqlite3.Connection, kind: str, before: datetime) -> int:
     return connection.execute(
         "DELETE FROM notes WHERE kind = ? AND closed_at < ?", (blob(kind), _microseconds(before))
     ).rowcount
+
+
+def list_closed(
+    connection: sqlite3.Connection, kind: str, after: ClosedKey | None, limit: int
+) -> list[ClosedKey]:
+    """Closed keys of a kind behind a place, in the order of closing."""
+    place = (-1, b"") if after is None else (_microseconds(after.at), blob(after.key))
+    found = connection.execute(
+        "SELECT key, closed_at FROM notes WHERE kind = ? AND closed_at >= ?"
+        " AND (closed_at, key) > (?, ?) ORDER BY closed_at, key LIMIT ?",
+        (blob(kind), place[0], *place, max(0, limit)),
+    )
+    return [
+        ClosedKey(key=_text(key), at=_EPOCH + timedelta(microseconds=closed_at))
+        for key, closed_at in found
+    ]
 
 
 def _note(kind: str, key: str, value: bytes) -> Note:

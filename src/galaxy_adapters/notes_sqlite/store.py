@@ -24,7 +24,7 @@ from galaxy_adapters.notes_sqlite._group import Writers
 from galaxy_adapters.notes_sqlite._opening import Opening
 from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.incident_sink import IncidentSink
-from galaxy_core.ports.note_store import Note, NoteStore
+from galaxy_core.ports.note_store import ClosedKey, Note, NoteStore
 
 __all__ = ["BUSY_TIMEOUT", "SqliteNoteStore"]
 
@@ -106,3 +106,9 @@ class SqliteNoteStore(NoteStore):
 
     async def prune(self, kind: str, before: datetime) -> int:
         return await self._writers.do(partial(_rows.prune, kind=kind, before=before))
+
+    async def closed(
+        self, kind: str, *, after: ClosedKey | None = None, limit: int = 1000
+    ) -> Sequence[ClosedKey]:
+        deed = partial(_rows.list_closed, kind=kind, after=after, limit=limit)
+        return await to_thread.run_sync(self._database.read, deed, limiter=self._reading)

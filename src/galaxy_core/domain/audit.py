@@ -62,6 +62,8 @@ class AuditType(enum.StrEnum):
     PAIRING_REQUESTED = "pairing_requested"
     PERSON_ADMITTED = "person_admitted"
     PERSON_REMOVED = "person_removed"
+    CLEANED_UP = "cleaned_up"
+    """Old files were removed on a person's order; `kind` and `before` say which."""
     DAEMON_STARTED = "daemon_started"
     DAEMON_STOPPED = "daemon_stopped"
 

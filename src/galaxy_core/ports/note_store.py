@@ -22,6 +22,15 @@ class Note:
     value: JSONObject = field(default=EMPTY)
 
 
+@frozen(kw_only=True)
+class ClosedKey:
+    """What is still known of a note that was closed."""
+
+    key: str
+    at: datetime
+    """When it was closed."""
+
+
 class NoteStore(Protocol):
     """What has to be remembered over a restart and lies nowhere else.
 
@@ -59,3 +68,12 @@ class NoteStore(Protocol):
     @abstractmethod
     async def prune(self, kind: str, before: datetime) -> int:
         """Forget the keys that were closed before then; how many."""
+
+    @abstractmethod
+    async def closed(
+        self, kind: str, *, after: ClosedKey | None = None, limit: int = 1000
+    ) -> Sequence[ClosedKey]:
+        """Keys that were closed and not pruned since, at most `limit`, behind `after`.
+
+        In the order in which they were closed (of one moment: by key); empty when there are none.
+        """

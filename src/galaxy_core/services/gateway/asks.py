@@ -235,6 +235,7 @@ class AskDesk:
                 return sentence
             named = _named_choice(ask, message.text)
             if named is None and not ask.allows_text:
+                await self._refuse(ask, message, USE_BUTTONS)
                 return USE_BUTTONS
             await self._answer(open_ask, [named or message.text.strip()], message)
             return ""
@@ -290,6 +291,7 @@ class AskDesk:
                 ask.order_id,
                 kind=ask.kind,
                 request_id=ask.request_id,
+                key=by.key,
                 channel=by.channel,
                 person=by.sender_id,
                 # What a person typed is theirs; which button they pressed is on record.

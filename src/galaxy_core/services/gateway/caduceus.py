@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from functools import partial
 
 import anyio
 import anyio.abc
@@ -29,6 +30,7 @@ from galaxy_core.domain.people import Deed, Person, Role, may
 from galaxy_core.domain.policy import RetryPolicy
 from galaxy_core.domain.status import PressAnswered
 from galaxy_core.ports.channel import Channel
+from galaxy_core.services._concurrency import together
 from galaxy_core.services.courier import Courier, CourierConfig, CourierPorts
 from galaxy_core.services.gateway.asks import ASK, AskDesk
 from galaxy_core.services.gateway.choices import Choices
@@ -50,6 +52,7 @@ from galaxy_core.services.gateway.requests import PART, RequestDesk
 from galaxy_core.services.gateway.roster import Roster, own_chat
 from galaxy_core.services.gateway.submitting import Submitter
 from galaxy_core.services.gateway.watching import CANCEL, OrderWatcher
+from galaxy_core.services.proof import ACCEPTED
 from galaxy_core.services.trail import IncidentDesk, Trail
 
 log = structlog.get_logger(__name__)
@@ -63,7 +66,7 @@ AGAIN = RetryPolicy(ceiling=timedelta(seconds=30))
 MAX_ATTEMPTS = 10
 """At a message that something on the other side stands in the way of (a file that cannot be
 fetched): some three minutes.  A store of ours that is full or away is waited for."""
-OVER = (ASK, PAIRING, MEANT, PART)
+OVER = (ASK, PAIRING, MEANT, PART, ACCEPTED)
 """Kinds of notes whose keys are forgotten when they have been closed for long."""
 REMEMBERED = timedelta(days=30)
 """Longer than any message or request comes again."""
@@ -201,7 +204,7 @@ class Caduceus:
                     await self._take_press(inbound)
                 else:
                     await self._take_message(inbound)
-                await self._ports.channels[inbound.channel].confirm(inbound)
+                await self._confirm(inbound)
             except TransientError as error:
                 log.error("message.delayed", key=inbound.key, error=str(error))
                 if attempt >= MAX_ATTEMPTS and not isinstance(error, StorageUnavailable):
@@ -229,12 +232,25 @@ class Caduceus:
             await self._trail.record(self._refusal(inbound, sentence, AuditSeverity.ERROR))
             if await self._roster.role_of(inbound.channel, inbound.sender_id) is not None:
                 await self._replies.say(inbound, sentence)
-            await self._ports.channels[inbound.channel].confirm(inbound)
+            await self._confirm(inbound)
         except TransientError as error:
             # Not confirmed: it comes again after a restart.
             log.error("message.kept", key=inbound.key, error=str(error))
         except Exception:  # as above; it comes again after a restart
             log.exception("message.kept", key=inbound.key)
+
+    async def _confirm(self, inbound: Inbound) -> None:
+        """All that follows from it is durable: the channel need not give it again.
+
+        That a message to us was accepted is remembered beside the trail, which must have a line
+        with its key: so a line that is missing is noticed.
+        """
+        confirm = partial(self._ports.channels[inbound.channel].confirm, inbound)
+        if isinstance(inbound, InboundMessage) and (inbound.is_addressed or not inbound.is_group):
+            notes = self._ports.notes
+            await together(lambda: notes.close(ACCEPTED, [inbound.key]), confirm)
+        else:
+            await confirm()
 
     def _refusal(self, inbound: Inbound, reason: str, severity: AuditSeverity) -> AuditEvent:
         return self._trail.event(
@@ -270,6 +286,9 @@ class Caduceus:
         request = await self._pairing.request(
             message.address, message.sender_id, message.sender_name
         )
+        shows = "shown a code" if request is not None else "too many wait to be let in"
+        reason = f"its sender is not on the list: {shows}"
+        await self._trail.record(self._refusal(message, reason, AuditSeverity.WARNING))
         if request is None:
             return
         minutes, code = round(self._config.pairing_time.total_seconds() / 60), shown(request.code)

@@ -112,7 +112,7 @@ class HoldingDesk:
         labels: tuple[str, str],
     ) -> None:
         now = self._ports.clock.now()
-        is_new = await self._asks.open(
+        is_open = await self._asks.open(
             Ask(
                 id=short_id(kind, order.id),
                 kind=kind,
@@ -131,17 +131,18 @@ class HoldingDesk:
                 expires_at=now + GOOD_FOR,
             )
         )
-        if is_new:
-            await self._trail.record(
-                self._trail.event(
-                    AuditType.MESSAGE_HELD,
-                    kind=kind,
-                    key=message.key,
-                    channel=message.channel,
-                    chat_id=message.chat_id,
-                    person=message.sender_id,
-                )
+        await self._trail.record(
+            self._trail.event(
+                AuditType.MESSAGE_HELD,
+                kind=kind,
+                key=message.key,
+                channel=message.channel,
+                chat_id=message.chat_id,
+                person=message.sender_id,
+                # Answered before this could be written: every message leaves a line all the same.
+                is_repeated=not is_open or None,
             )
+        )
 
     async def _decided(self, ask: Ask, values: Sequence[str], by: Inbound) -> str:
         if list(values) != [RUN]:

@@ -204,6 +204,7 @@ class Intake:
     ) -> None:
         """An edited message runs again only when a person says so."""
         if not may(role, Deed.ORDER) or not await self._was_order(message):
+            await self._holding.drop(message, "it changes a message that was no order")
             return
         again = evolve(
             message, message_id=f"{message.message_id}-edit-{message.key}", is_edit=False

@@ -308,6 +308,27 @@ class NoteStoreContract(Contract):
         assert await store.add([note("c", 4)]) == {"c"}
         assert await keys_of(store) == ["a", "b", "c"]
 
+    # ---- closed keys
+
+    async def test_closed_keys_are_listed_in_order(self, harness: NoteStoreHarness) -> None:
+        """Whoever checks what was dealt with hears every closed key once, piece by piece."""
+        store = await harness.open()
+        assert list(await store.closed("ask")) == []
+        await store.add([note("a"), note("b"), note("open")])
+        await store.close("ask", ["b", "never was"])
+        await store.close("other kind", ["x"])
+        await harness.elapse(harness.tick)
+        await store.close("ask", ["a", "b"])
+        first = await store.closed("ask", limit=2)
+        assert [each.key for each in first] == ["b", "never was"]
+        rest = await store.closed("ask", after=first[-1], limit=2)
+        assert [each.key for each in rest] == ["a"]
+        assert rest[0].at > first[-1].at
+        assert list(await store.closed("ask", after=rest[-1])) == []
+        await store.put([note("b", 1)])
+        await store.prune("ask", rest[0].at)
+        assert [each.key for each in await store.closed("ask")] == ["a"]
+
     # ---- several at once
 
     async def test_new_to_exactly_one_of_several(self, harness: NoteStoreHarness) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from attrs import define, field
 
 from galaxy_core.ports.clock import Clock
-from galaxy_core.ports.note_store import Note, NoteStore
+from galaxy_core.ports.note_store import ClosedKey, Note, NoteStore
 from galaxy_core.testing.faults import Faults
 
 
@@ -85,6 +85,19 @@ class MemoryNoteStore(NoteStore):
             for key in over:
                 del kept[key]
             return len(over)
+
+    async def closed(
+        self, kind: str, *, after: ClosedKey | None = None, limit: int = 1000
+    ) -> Sequence[ClosedKey]:
+        async with self.faults.around("notes.closed", is_write=False):
+            known = self.box.kinds.get(kind, {}).items()
+            keys = [ClosedKey(key=k, at=n.closed_at) for k, n in known if n.closed_at is not None]
+            keys.sort(key=_place)
+            return [each for each in keys if after is None or _place(each) > _place(after)][:limit]
+
+
+def _place(closed: ClosedKey) -> tuple[datetime, bytes]:
+    return closed.at, closed.key.encode("utf-8", "surrogatepass")
 
 
 def _text(note: Note) -> str:

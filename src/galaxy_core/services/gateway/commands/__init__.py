@@ -169,25 +169,13 @@ class CommandDesk:
         name, arguments = found
         command = _BY_NAME.get(name)
         if message.is_edit and (command is None or command.name != ORDER):
-            await self._replies.say(message, CHANGED)
+            await self._refuse(message, CHANGED)
             return True
         if command is None:
-            await self._replies.say(message, f"I know no command `/{name}`. /help lists them all.")
+            await self._refuse(message, f"I know no command `/{name}`. /help lists them all.")
             return True
         if not may(role, command.deed):
-            sentence = f"/{name} is not for a {role.value}: ask an owner."
-            await self._trail.record(
-                self._trail.event(
-                    AuditType.MESSAGE_REFUSED,
-                    severity=AuditSeverity.WARNING,
-                    reason=sentence,
-                    key=message.key,
-                    channel=message.channel,
-                    chat_id=message.chat_id,
-                    person=message.sender_id,
-                )
-            )
-            await self._replies.say(message, sentence)
+            await self._refuse(message, f"/{name} is not for a {role.value}: ask an owner.")
             return True
         call = Call(message=message, arguments=arguments, role=role, tools=self._tools)
         answer = await command.run(call)
@@ -208,3 +196,18 @@ class CommandDesk:
         if command.deed is Deed.STEER_OWN:
             await self._tools.ports.notes.close(steering.MEANT, [message.key])
         return True
+
+    async def _refuse(self, message: InboundMessage, sentence: str) -> None:
+        """Say why not, on record."""
+        await self._trail.record(
+            self._trail.event(
+                AuditType.MESSAGE_REFUSED,
+                severity=AuditSeverity.WARNING,
+                reason=sentence,
+                key=message.key,
+                channel=message.channel,
+                chat_id=message.chat_id,
+                person=message.sender_id,
+            )
+        )
+        await self._replies.say(message, sentence)
