@@ -13,6 +13,11 @@ _OWN_SECRET = re.compile(r"GALAXY_.*(TOKEN|PASSWORD|SECRET|KEY).*")
 _SERVERS = frozenset({"OPENCODE_SERVER_PASSWORD", "OPENCODE_SERVER_USERNAME"})
 """Key to a server of somebody else: set anew where it is meant."""
 
+_OF_OUR_UNIT = frozenset(
+    {"CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"}
+)
+"""What systemd tells a service about itself: not the agent's affair, its secrets least of all."""
+
 
 def is_same_folder(one: str, other: str) -> bool:
     """Whether two paths lead to one folder; opencode calls it by its real name, without links."""
@@ -30,7 +35,7 @@ def child_environment(
     kept = {
         name: value
         for name, value in environment.items()
-        if not _OWN_SECRET.fullmatch(name) and name not in _SERVERS
+        if not _OWN_SECRET.fullmatch(name) and name not in _SERVERS | _OF_OUR_UNIT
     }
     kept["OPENCODE_DISABLE_AUTOUPDATE"] = "1"
     # opencode takes its project from PWD, not from the working directory (1.18): with ours left in
