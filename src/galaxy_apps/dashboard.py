@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,16 @@ from galaxy_apps.cli.main import code_of
 from galaxy_apps.daemons import LEVELS, complain, expected_error, listen_for_signals, say
 from galaxy_apps.exit_codes import ExitCode
 from galaxy_apps.home import Home
-from galaxy_apps.settings import load
+from galaxy_apps.notify import service_manager
+from galaxy_apps.settings import environment, load
 from galaxy_core.domain.errors import GalaxyError
 
 if TYPE_CHECKING:
     from galaxy_apps.wiring_web import WebPlan
 
 PROGRAM = "galaxy-dashboard"
+STOP_WITHIN = timedelta(seconds=15)
+"""What the end may take: requests that are being answered."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,12 +77,18 @@ def _parser() -> argparse.ArgumentParser:
 async def _serve(plan: WebPlan, token: str) -> int:
     import anyio
 
+    from galaxy_apps.vigil import Vigil
     from galaxy_apps.wiring_web import make_server, open_views
 
     failure: GalaxyError | None = None
     try:
         async with anyio.create_task_group() as tasks, AsyncExitStack() as stack:
-            stop = tasks.cancel_scope.cancel
+            vigil = Vigil(service_manager(environment()))
+
+            def stop() -> None:
+                vigil.stopping(STOP_WITHIN)
+                tasks.cancel_scope.cancel()
+
             await tasks.start(listen_for_signals, "dashboard", stop, name="signals")
             notes = await stack.enter_async_context(plan.home.notes())
             views = await stack.enter_async_context(open_views(plan.home, gateway_look(plan.home)))
@@ -86,6 +96,8 @@ async def _serve(plan: WebPlan, token: str) -> int:
             tasks.start_soon(views.feeding.run, name="figures")
             port = await tasks.start(server.serve, plan.port, name="page")
             say(f"The dashboard: {await server.address(port)}")
+            tasks.start_soon(vigil.keep, name="vigil")
+            vigil.ready(f"serves the page on port {port}")
             await anyio.sleep_forever()
     except BaseExceptionGroup as group:
         failure = expected_error(group)
@@ -110,8 +122,6 @@ def gateway_look(home: Home) -> Callable[[], Awaitable[bool | None]]:
 
 def _holds_lock(path: Path) -> bool:
     """Whether somebody holds the lock, tried for a moment; see `LOCK_PATIENCE` of the gateway."""
-    from datetime import timedelta
-
     from galaxy_adapters._files import exclusive_lock
 
     try:

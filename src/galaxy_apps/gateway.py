@@ -27,7 +27,8 @@ from galaxy_apps.daemons import (
 )
 from galaxy_apps.exit_codes import ExitCode
 from galaxy_apps.home import WEB, Home
-from galaxy_apps.settings import SettingsError, load
+from galaxy_apps.notify import service_manager
+from galaxy_apps.settings import SettingsError, environment, load
 from galaxy_apps.wiring_gateway import CHANNELS, GatewayPlan
 from galaxy_core.domain.errors import (
     GalaxyError,
@@ -38,6 +39,7 @@ from galaxy_core.domain.errors import (
 if TYPE_CHECKING:
     import anyio
 
+    from galaxy_apps.vigil import Vigil
     from galaxy_apps.wiring_web import Server, WebPlan
     from galaxy_core.services.gateway.caduceus import Caduceus
 
@@ -138,18 +140,20 @@ async def _serve(plan: GatewayPlan, page: WebPlan | None) -> int:
     import anyio
     import structlog
 
+    from galaxy_apps.vigil import Vigil
     from galaxy_apps.wiring_gateway import build_gateway
 
     log = structlog.get_logger(__name__)
     failure: GalaxyError | None = None
     try:
         async with anyio.create_task_group() as tasks:
-            stopping = _Stopping(tasks.cancel_scope)
+            vigil = Vigil(service_manager(environment()))
+            stopping = _Stopping(tasks.cancel_scope, vigil)
             await tasks.start(listen_for_signals, "gateway", stopping.ask, name="signals")
             async with AsyncExitStack() as stack:
                 server = None if page is None else await _open_page(page, stack)
                 on_chat = None if server is None else server.set_chat
-                caduceus = await stack.enter_async_context(build_gateway(plan, on_chat))
+                caduceus = await stack.enter_async_context(build_gateway(plan, on_chat, vigil))
                 if server is not None:
                     port = await tasks.start(server.serve, server.plan.port, name="page")
                     say(f"The page: {await server.address(port, '/chat')}")
@@ -160,6 +164,8 @@ async def _serve(plan: GatewayPlan, page: WebPlan | None) -> int:
                     channels=list(plan.channels),
                     machines=[machine.name for machine in plan.machines],
                 )
+                tasks.start_soon(vigil.keep, name="vigil")
+                vigil.ready(f"hears people on {' and '.join(plan.channels)}")
                 await caduceus.run()
             tasks.cancel_scope.cancel()
         log.info("gateway.stopped")
@@ -182,6 +188,7 @@ class _Stopping:
     """The first signal asks for the end, the second one does not wait for it."""
 
     _scope: anyio.CancelScope
+    _vigil: Vigil
     caduceus: Caduceus | None = None
     """None until it is built: there is nothing to end then."""
     _is_asked: bool = field(default=False, init=False)
@@ -199,6 +206,7 @@ class _Stopping:
             # Sendings that were begun are shielded; to be killed is what all of it is made for.
             os._exit(ExitCode.INTERRUPTED)
         self._is_asked = True
+        self._vigil.stopping(STOP_WITHIN)
         self._scope.deadline = anyio.current_time() + STOP_WITHIN.total_seconds()
         self.caduceus.stop()
 

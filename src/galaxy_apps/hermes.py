@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from galaxy_apps.daemons import LEVELS, complain, expected_error, listen_for_signals
 from galaxy_apps.exit_codes import ExitCode
-from galaxy_apps.settings import Configuration, SettingsError, load
+from galaxy_apps.notify import service_manager
+from galaxy_apps.settings import Configuration, SettingsError, environment, load
 from galaxy_core.domain.errors import (
     DispatcherUnavailable,
     GalaxyError,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 PROGRAM = "galaxy-hermes"
 MAX_WORKERS = 64
+STOP_MARGIN = timedelta(seconds=30)
+"""What the end may take beyond `drain_timeout`: ten seconds to write, seven to end the agent."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -125,13 +128,20 @@ async def _serve(place: Place, is_once: bool) -> int:  # noqa: FBT001  anyio.run
     import anyio
     import structlog
 
+    from galaxy_apps.vigil import Vigil
     from galaxy_apps.wiring import build_hermes, require_agent
 
+    vigil = Vigil(service_manager(environment()))
     log = structlog.get_logger(__name__)
     require_agent(place.settings, place.environ)
     failure: GalaxyError | None = None
     try:
-        async with build_hermes(place, is_service=not is_once) as hermes:
+        async with build_hermes(place, is_service=not is_once, vigil=vigil) as hermes:
+
+            def stop() -> None:
+                vigil.stopping(place.settings.hermes.drain_timeout + STOP_MARGIN)
+                hermes.stop()
+
             log.info(
                 "hermes.started",
                 machine=place.machine.name,
@@ -140,7 +150,8 @@ async def _serve(place: Place, is_once: bool) -> int:  # noqa: FBT001  anyio.run
                 workers=place.settings.hermes.workers,
             )
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(listen_for_signals, "hermes", hermes.stop, name="signals")
+                tasks.start_soon(listen_for_signals, "hermes", stop, name="signals")
+                tasks.start_soon(vigil.keep, name="vigil")
                 await hermes.run(until_idle=is_once)
                 tasks.cancel_scope.cancel()
             log.info("hermes.stopped", machine=place.machine.name)

@@ -20,6 +20,7 @@ from galaxy_core.wire.layout import Layout
 
 if TYPE_CHECKING:
     from galaxy_adapters.queue_filesystem import FilesystemOrderQueue
+    from galaxy_apps.vigil import Vigil
     from galaxy_core.ports.audit_sink import AuditSink
     from galaxy_core.ports.audit_trail import AuditTrail
     from galaxy_core.ports.clock import Clock
@@ -279,10 +280,13 @@ def hermes_config(place: Place) -> HermesConfig:
 
 
 @asynccontextmanager
-async def build_hermes(place: Place, *, is_service: bool = True) -> AsyncIterator[Hermes]:
+async def build_hermes(
+    place: Place, *, is_service: bool = True, vigil: Vigil | None = None
+) -> AsyncIterator[Hermes]:
     """A Hermes that is ready to `run`, for as long as the context lasts.
 
-    `is_service` says that the agent's server may outlive it.  Raises `UnsupportedFilesystem`,
+    `is_service` says that the agent's server may outlive it; `vigil` hears how its loops get on.
+     Raises `UnsupportedFilesystem`,
     `StorageUnavailable`, `DispatcherUnavailable`.
     """
     import os
@@ -296,7 +300,7 @@ async def build_hermes(place: Place, *, is_service: bool = True) -> AsyncIterato
             await _require_answer(dispatcher)
         queue = await stack.enter_async_context(place.queue())
         ports = HermesPorts(
-            queue=queue,
+            queue=vigil.over_queue(queue) if vigil else queue,
             catalogue=place.catalogue(),
             responses=place.responses(),
             outbox=place.outbox(),
@@ -305,7 +309,7 @@ async def build_hermes(place: Place, *, is_service: bool = True) -> AsyncIterato
             control=place.control(),
             progress=place.progress(),
             audit=place.audit_sink(),
-            presence=place.presence(),
+            presence=vigil.over_presence(place.presence()) if vigil else place.presence(),
             dispatcher=dispatcher,
             clock=place.clock(),
             files=place.order_files() if place.settings.hermes.file_outbox else None,

@@ -17,6 +17,7 @@ from galaxy_apps.wiring_web import open_web_channel
 
 if TYPE_CHECKING:
     from galaxy_adapters.channel_web import WebChannel
+    from galaxy_apps.vigil import Vigil
     from galaxy_core.ports.audit_sink import AuditSink
     from galaxy_core.ports.channel import Channel
     from galaxy_core.ports.command_menu import CommandMenu
@@ -93,11 +94,14 @@ def gateway_config(plan: GatewayPlan) -> GatewayConfig:
 
 @asynccontextmanager
 async def build_gateway(
-    plan: GatewayPlan, on_chat: Callable[[WebChannel | None], None] | None = None
+    plan: GatewayPlan,
+    on_chat: Callable[[WebChannel | None], None] | None = None,
+    vigil: Vigil | None = None,
 ) -> AsyncIterator[Caduceus]:
     """A Caduceus that is ready to `run`, for as long as the context lasts.
 
-    `on_chat` is told the page's channel when it is open, and None before it closes.
+    `on_chat` is told the page's channel when it is open, and None before it closes; `vigil` hears
+    how the loops get on.
     Raises `UnsupportedFilesystem`, `StorageUnavailable`, `SettingsError`.
     """
     import os
@@ -133,6 +137,8 @@ async def build_gateway(
             menus=menus,
             transcriber=await _transcriber(home, stack),
         )
+        if vigil is not None:
+            ports = vigil.over_gateway(ports)
         caduceus = Caduceus(gateway_config(plan), ports, os.getpid())
         home.incidents.hand_on_to(caduceus)
         yield caduceus

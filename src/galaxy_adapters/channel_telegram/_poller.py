@@ -34,6 +34,8 @@ _PAUSES = {
 """For the rest: doubled from the shortest to the longest."""
 _SHORTEST = timedelta(seconds=1)
 _LONGEST = timedelta(seconds=30)
+_TOO_LONG = timedelta(minutes=2)
+"""So much longer than it may wait for news a question cannot take: all of its parts are limited."""
 _SILENCE = timedelta(hours=24)
 """After that Telegram keeps nothing that the offset could confirm, and it is forgotten here too:
 ids may begin anew below it."""
@@ -78,6 +80,14 @@ class Poller:
     _offset: int | None = field(default=None, init=False)
     _last_news: float = field(default=0.0, init=False)
     _pause: timedelta = field(default=timedelta(0), init=False)
+    _asking_since: float | None = field(default=None, init=False)
+
+    def stuck_for(self) -> timedelta | None:
+        """How long a question has taken that should be over; None when all is well."""
+        if self._asking_since is None:
+            return None
+        taken = timedelta(seconds=self._clock.monotonic() - self._asking_since)
+        return taken if taken > self._timeout + _TOO_LONG else None
 
     async def run(self) -> Never:
         """Take updates in until cancelled."""
@@ -91,6 +101,13 @@ class Poller:
 
     async def _round(self) -> timedelta:
         """Ask once; how long to wait before asking again."""
+        self._asking_since = self._clock.monotonic()
+        try:
+            return await self._answered()
+        finally:
+            self._asking_since = None
+
+    async def _answered(self) -> timedelta:
         try:
             await self._ask()
         except CallFailed as error:

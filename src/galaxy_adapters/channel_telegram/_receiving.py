@@ -38,6 +38,7 @@ class Receiving:
     _incidents: IncidentSink
     _inbox: Inbox = field(init=False)
     _health: Health = field(init=False)
+    _poller: Poller | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         bot_id = self._config.bot_id
@@ -51,6 +52,10 @@ class Receiving:
     async def confirm(self, inbound: Inbound) -> None:
         """Do as `Channel.confirm` says."""
         await self._inbox.confirm(inbound)
+
+    def stuck_for(self) -> timedelta | None:
+        """How long a question to Telegram has taken that should be over; None when all is well."""
+        return self._poller.stuck_for() if self._poller is not None else None
 
     @asynccontextmanager
     async def running(self, api: Connection) -> AsyncIterator[None]:
@@ -86,6 +91,7 @@ class Receiving:
             from galaxy_adapters.channel_telegram._webhook import Webhook  # noqa: PLC0415
 
             await Webhook(webhook, api.call, self._inbox, self._clock, self._health).run()
-        await Poller(
+        self._poller = Poller(
             api.call, self._inbox, self._clock, self._health, self._config.poll_timeout
-        ).run()
+        )
+        await self._poller.run()

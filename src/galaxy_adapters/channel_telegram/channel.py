@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -64,6 +65,10 @@ class TelegramChannel(Channel, CommandMenu):
 
     async def receive(self) -> Inbound:
         return await self._receiving.receive()
+
+    def stuck_for(self) -> timedelta | None:
+        """How long one question to Telegram has taken that should be over; None: all is well."""
+        return self._receiving.stuck_for()
 
     async def confirm(self, inbound: Inbound) -> None:
         await self._receiving.confirm(inbound)
