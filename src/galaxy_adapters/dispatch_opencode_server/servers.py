@@ -106,6 +106,8 @@ class OwnServerSettings:
     binary: str | Path | None = None
     outlives_us: bool = True
     """Whether it goes on when we end: yes for a service, no for a command that runs once."""
+    has_unit: bool = False
+    """Whether our own systemd unit is there for the server alone, so that it needs no scope."""
     start_patience: timedelta = timedelta(seconds=60)
     stop_grace: timedelta = timedelta(seconds=5)
     longest_backoff: timedelta = timedelta(seconds=30)
@@ -136,8 +138,13 @@ class OwnServer:
         """Its process number, while it is known."""
         return self._state.pid if self._state else None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether its process lives."""
+        return self._client is not None and self._is_alive(self._state)
+
     def client(self) -> OpencodeClient:
-        if self._client is None or not self._is_alive(self._state):
+        if self._client is None or not self.is_running:
             raise DispatcherUnavailable("opencode is not running; it is being started.")
         self._trim_log()
         return self._client
@@ -246,7 +253,7 @@ class OwnServer:
             server_id=secrets.token_hex(12),
             password=secrets.token_urlsafe(32),
         )
-        scope = scope_command(environment)
+        scope = () if self._settings.has_unit else scope_command(environment)
         try:
             return await self._launched(launch, scope)
         except DispatcherUnavailable:

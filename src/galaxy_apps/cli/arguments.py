@@ -77,6 +77,7 @@ def build_parser() -> Parser:
     _add_sessions(commands)
     _add_people(commands)
     _add_config(commands)
+    _add_services(commands)
     _add_completion(commands)
     version = _command(commands, "version", "about:version", "Show the version.")
     _json(version)
@@ -376,6 +377,45 @@ def _add_config(commands: Any) -> None:  # noqa: ANN401
     )
     _config(password)
     _json(password)
+
+
+def _add_services(commands: Any) -> None:  # noqa: ANN401
+    group = _group(commands.add_parser("services", help="Run the programs as systemd services."))
+    install = _command(
+        group, "install", "services:install", "Write, enable and start the units of this folder."
+    )
+    _config(install)
+    uninstall = _command(
+        group, "uninstall", "services:uninstall", "Stop and remove what install has written."
+    )
+    status = _command(group, "status", "services:status", "Show how the services are.")
+    logs = _command(group, "logs", "services:logs", "Show what the services have said.")
+    for parser in (install, uninstall, status, logs):
+        parser.add_argument(
+            "names",
+            nargs="*",
+            metavar="NAME",
+            help="Only these; default: all that the settings have use for, or that are installed.",
+        )
+        parser.add_argument(
+            "--system",
+            action="store_true",
+            dest="is_system",
+            help="The system's services, not the user's; needs root.",
+        )
+    for parser in (install, uninstall, logs):
+        parser.add_argument(
+            "--dry-run", action="store_true", dest="is_dry", help="Only say what would be done."
+        )
+    logs.add_argument(
+        "--lines", type=_count, default=100, metavar="N", help="At most N of each (100)."
+    )
+    logs.add_argument(
+        "--follow", action="store_true", dest="is_following", help="Go on with new lines."
+    )
+    for parser in (install, uninstall, status):
+        _json(parser)
+    _json(logs, "a JSON object a line, as journalctl does")
 
 
 def _add_completion(commands: Any) -> None:  # noqa: ANN401

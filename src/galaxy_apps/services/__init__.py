@@ -1,0 +1,1 @@
+"""The programs as services: unit files for systemd, and putting them where they belong."""
