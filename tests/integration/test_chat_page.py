@@ -24,7 +24,7 @@ from tests.integration.chat_site import ChatSite
 from tests.support import axe_script, chromium_launch, require_or_skip
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, Page, Request
 
 FIRST_PAINT_BYTES = 100 << 10
 GENERAL = Address(channel="web", chat_id="owner/general")
@@ -296,12 +296,12 @@ def test_what_waits_outlives_its_page(page: Page, site: ChatSite, context: Brows
 def test_refused_message_is_sent_again(page: Page, site: ChatSite, context: BrowserContext) -> None:
     """A refusal is told in words; trying again sends the same message under the same key."""
     keys: list[str] = []
-    context.on(
-        "request",
-        lambda sent: (
-            keys.append(sent.post_data_json["key"]) if sent.url.endswith("/api/messages") else None
-        ),
-    )
+
+    def note(sent: Request) -> None:
+        if sent.url.endswith("/api/messages"):
+            keys.append(json.loads(sent.post_data or "{}")["key"])
+
+    context.on("request", note)
     context.route(
         "**/chat/api/messages",
         lambda route: route.fulfill(status=413, body='{"detail": "This is too large."}'),

@@ -17,7 +17,7 @@ export class Thread {
   take(message) {
     const known = this.messages.get(message.id);
     if (known && known.number >= message.number) return false;
-    this.messages.set(message.id, { ...message, heardAt: Date.now() });
+    this.messages.set(message.id, { ...message, heardAt: Date.now(), day: dayOf(message.at) });
     return true;
   }
 
@@ -42,6 +42,7 @@ export class HistoryView {
   #drafts = new Map();
   #isAtBottom = true;
   #news = 0;
+  #jumpText = "";
 
   constructor({ acts, outbox, edit, loadEarlier }) {
     this.box = document.getElementById("messages");
@@ -84,8 +85,7 @@ export class HistoryView {
     const next = { list: this.list.firstElementChild, live: this.live.firstElementChild };
     const running = thread.running();
     for (const message of thread.sorted()) {
-      // What goes on now, and what it asks, stands below the live text, beside the composer.
-      const isLive = running.has(message.order_id) && (message.status ? !message.status.is_over : message.buttons.length);
+      const isLive = belongsBelow(message, running);
       const part = isLive ? "live" : "list";
       let element = this.#elements.get(message.id);
       if (!element) {
@@ -96,8 +96,9 @@ export class HistoryView {
       if (element.parentElement !== this[part] || element.nextElementSibling !== next[part]) {
         this[part].insertBefore(element, next[part]);
       }
-      this.#mark(element, message, isLive ? null : before, isLive);
-      if (!isLive) before = message;
+      if (isLive) continue;
+      this.#mark(element, message, before);
+      before = message;
     }
     this.renderPending();
     this.renderDrafts();
@@ -122,10 +123,12 @@ export class HistoryView {
     const current = this.#thread.messages.get(message.id);
     const element = messageElement(current, this.acts);
     this.#elements.set(message.id, element);
-    for (const name of ["first-of-day", "follows"]) element.classList.toggle(name, old.classList.contains(name));
+    for (const name of ["first-of-day", "follows", "followed"]) element.classList.toggle(name, old.classList.contains(name));
     if (old.dataset.day) element.dataset.day = old.dataset.day;
     this.#replace(old, element);
-    this.render();
+    const isLive = belongsBelow(current, this.#thread.running());
+    if (isLive !== (element.parentElement === this.live)) this.render();
+    else if (this.#isAtBottom) this.toBottom();
   }
 
   renderPending() {
@@ -205,11 +208,13 @@ export class HistoryView {
     return false;
   }
 
-  #mark(element, message, before, isLive) {
-    const isFirst = !isLive && (!before || dayOf(before.at) !== dayOf(message.at));
+  #mark(element, message, before) {
+    const isFirst = before?.day !== message.day;
     element.classList.toggle("first-of-day", isFirst);
     if (isFirst) element.dataset.day = dayText(message.at);
-    element.classList.toggle("follows", Boolean(before) && !isFirst && before.kind === message.kind && message.kind === "person");
+    const follows = !isFirst && before.kind === "person" && message.kind === "person";
+    element.classList.toggle("follows", follows);
+    if (before) this.#elements.get(before.id).classList.toggle("followed", follows);
   }
 
   /** Change an element and keep focus, and what was unfolded, where they were. */
@@ -242,8 +247,11 @@ export class HistoryView {
   }
 
   #showJump() {
+    const text = this.#news ? `${this.#news} new` : "Newest";
+    if (this.jump.hidden === this.#isAtBottom && this.#jumpText === text) return;
+    this.#jumpText = text;
     this.jump.hidden = this.#isAtBottom;
-    this.jump.querySelector(".number").textContent = this.#news ? `${this.#news} new` : "Newest";
+    this.jump.querySelector(".number").textContent = text;
   }
 
   #tick() {
@@ -251,6 +259,12 @@ export class HistoryView {
       element.textContent = duration((Date.now() - Number(element.dataset.since)) / 1000);
     }
   }
+}
+
+/** What goes on now, and what it asks, stands below the live text, beside the composer. */
+function belongsBelow(message, running) {
+  if (!running.has(message.order_id)) return false;
+  return message.status ? !message.status.is_over : message.buttons.length > 0;
 }
 
 /** Replace only the blocks that differ: a long text that grows is not made anew each time. */
