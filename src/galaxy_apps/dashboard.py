@@ -92,10 +92,11 @@ async def _serve(plan: WebPlan, token: str) -> int:
             await tasks.start(listen_for_signals, "dashboard", stop, name="signals")
             notes = await stack.enter_async_context(plan.home.notes())
             views = await stack.enter_async_context(open_views(plan.home, gateway_look(plan.home)))
-            server = make_server(plan, notes, token, views)
+            server = make_server(plan, notes, token, views, has_chat=False)
             tasks.start_soon(views.feeding.run, name="figures")
             port = await tasks.start(server.serve, plan.port, name="page")
-            say(f"The dashboard: {await server.address(port)}")
+            # A gateway or `galaxy up` beside it may have told an address that is still good.
+            say(f"The dashboard: {await server.address(port, is_first=False)}")
             tasks.start_soon(vigil.keep, name="vigil")
             vigil.ready(f"serves the page on port {port}")
             await anyio.sleep_forever()

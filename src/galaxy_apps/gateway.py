@@ -180,7 +180,7 @@ async def _open_page(plan: WebPlan, stack: AsyncExitStack) -> Server:
     from galaxy_apps.wiring_web import make_server
 
     notes = await stack.enter_async_context(plan.home.notes())
-    return make_server(plan, notes, plan.token(), views=None)
+    return make_server(plan, notes, plan.token(), views=None, has_chat=True)
 
 
 @define

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from hashlib import sha256
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from galaxy_core.services.insight import TrailFeeding
 
 TOKEN_FILE = "web-token"  # noqa: S105  a file's name
-CHAT_ALONE = (("/chat", "Chat"),)
-"""What a gateway that runs alone has to show."""
+DASHBOARD = (("/", "Dashboard"), ("/orders", "Orders"), ("/audit", "Trail"))
+CHAT = ("/chat", "Chat")
+"""Addresses and names that every page leads to, where they are served."""
 ASGI = Callable[[Any, Any, Any], Awaitable[None]]
 """An application, as servers call it."""
 
@@ -260,28 +261,33 @@ class Server:
             task_status=task_status,
         )
 
-    async def address(self, port: int, path: str = "/") -> str:
-        """What a person opens, once: those that were printed before end."""
+    async def address(self, port: int, path: str = "/", *, is_first: bool = True) -> str:
+        """What a person opens, once; with `is_first` those that were told before end."""
         from galaxy_adapters._web import address_of
 
-        return address_of(self.plan.host, port, key=await self.site.sessions.first_key(), path=path)
+        sessions = self.site.sessions
+        key = await (sessions.first_key() if is_first else sessions.new_key())
+        return address_of(self.plan.host, port, key=key, path=path)
 
 
-def make_server(plan: WebPlan, notes: NoteStore, token: str, views: Views | None) -> Server:
-    """The page, without its chat as yet."""
+def make_server(
+    plan: WebPlan, notes: NoteStore, token: str, views: Views | None, *, has_chat: bool
+) -> Server:
+    """The page.  Its chat comes later, if `has_chat`."""
     from galaxy_adapters import channel_web, dashboard
     from galaxy_adapters._web import Site
 
-    folders: Sequence[Path] = [channel_web.FOLDER]
-    if views is not None:
-        folders = [*folders, dashboard.FOLDER]
-    sections = {} if views is not None else {"sections": CHAT_ALONE}
+    folders = [] if views is None else [dashboard.FOLDER]
+    sections = [] if views is None else list(DASHBOARD)
+    if has_chat:
+        folders.append(channel_web.FOLDER)
+        sections.append(CHAT)
     site = Site(
         plan.access(token),
         notes,
         plan.home.clock(),
         folders,
         is_demo=is_demo(plan.home.configuration.settings),
-        **sections,
+        sections=sections,
     )
     return Server(plan, site, views)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from galaxy_apps.exit_codes import ExitCode
+from galaxy_core.testing.bot_api.process import BotApiProcess
 from galaxy_core.wire.layout import Layout
 
 GALAXY = (sys.executable, "-m", "galaxy_apps.cli.main")
@@ -348,14 +349,14 @@ def test_init_makes_a_project_and_leaves_the_rest_alone(tmp_path: Path) -> None:
     assert galaxy(folder, "config", "check").returncode == ExitCode.OK
 
 
-def test_init_asks_on_a_terminal(tmp_path: Path) -> None:
-    """An empty answer takes what stands in brackets; after a wrong one the question comes again."""
+def answer_on_terminal(folder: Path, words: list[str], typed: str, **more: str) -> tuple[int, str]:
+    """Run a command on a terminal on which that is typed; its exit code and what it showed."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        [*GALAXY, "init"], cwd=tmp_path, env=BASE, stdin=slave, stdout=slave, stderr=slave
+        [*GALAXY, *words], cwd=folder, env=BASE | more, stdin=slave, stdout=slave, stderr=slave
     )
     os.close(slave)
-    os.write(master, b"\nroof\nnonsense\nscripted\n")
+    os.write(master, typed.encode())
     shown = b""
     while select.select([master], [], [], 30)[0]:
         try:
@@ -363,10 +364,53 @@ def test_init_asks_on_a_terminal(tmp_path: Path) -> None:
         except OSError:  # the terminal's other side was closed: the command has ended
             break
     os.close(master)
-    assert process.wait(30) == ExitCode.OK, shown
+    return process.wait(30), shown.decode(errors="replace")
+
+
+def test_init_asks_on_a_terminal(tmp_path: Path) -> None:
+    """An empty answer takes what stands in brackets; a wrong token is asked for again."""
+    code, shown = answer_on_terminal(tmp_path, ["init"], "\nroof\nnonsense\n\n")
+    assert code == ExitCode.OK, shown
+    assert "That is no token" in shown
     written = json.loads(settings_of(tmp_path).read_text(encoding="utf-8"))
     assert written["default_machine"] == "roof"
-    assert written["dispatcher"] == "scripted"
+    assert written["dispatcher"] == "opencode-server"
+    assert "telegram_token" not in written
+
+
+def test_init_checks_the_token_with_telegram(tmp_path: Path) -> None:
+    """One that is known is kept and its bot named; any other is refused, on a terminal too."""
+    with BotApiProcess(tmp_path, keeps_state=False) as telegram:
+        here = {"GALAXY_TELEGRAM_BASE_URL": telegram.base_url}
+        one, two = tmp_path / "one", tmp_path / "two"
+        one.mkdir()
+        two.mkdir()
+        wrong = "123456789:AAaaBBbbCCccDDddEEeeFFffGGggHHhh_-x"
+        words = ("init", "--yes", "--path", str(one), "--machine", "lab", "--telegram-token")
+        done = galaxy(tmp_path, *words, wrong, environment=here)
+        assert done.returncode == ExitCode.SETTINGS
+        assert "does not know this token" in done.stderr
+        assert wrong not in done.stdout + done.stderr
+        assert not (one / ".galaxy").exists()
+        made = document(galaxy(tmp_path, *words, telegram.token, "--json", environment=here))
+        assert made["telegram_bot"].startswith("@")
+        assert json.loads(settings_of(one).read_text())["telegram_token"] == telegram.token
+        typed = f"\n\n{wrong}\n{telegram.token}\n"
+        code, shown = answer_on_terminal(two, ["init"], typed, **here)
+        assert code == ExitCode.OK, shown
+        assert f"write /start to {made['telegram_bot']}" in shown
+        assert json.loads(settings_of(two).read_text())["telegram_token"] == telegram.token
+
+
+def test_init_keeps_a_token_that_cannot_be_checked(tmp_path: Path) -> None:
+    """Without a network the set-up goes on, with a warning that does not show the token."""
+    token = "123456789:AAaaBBbbCCccDDddEEeeFFffGGggHHhh_-x"
+    nowhere = {"GALAXY_TELEGRAM_BASE_URL": "http://127.0.0.1:1/bot"}
+    done = galaxy(tmp_path, "init", "--yes", "--telegram-token", token, environment=nowhere)
+    assert done.returncode == ExitCode.OK
+    assert "cannot be reached" in done.stderr
+    assert token not in done.stdout + done.stderr
+    assert json.loads(settings_of(tmp_path).read_text())["telegram_token"] == token
 
 
 # ---- outputs of every kind

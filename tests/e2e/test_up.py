@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from galaxy_apps.exit_codes import ExitCode
+from galaxy_core.testing.bot_api.process import BotApiProcess
 from galaxy_core.wire.layout import Layout
 from tests.e2e.machine import eventually
 from tests.e2e.up import Up, bare_environment
@@ -155,7 +156,7 @@ def test_without_a_provider_it_says_how_to_set_one_up(
 
 
 def test_everything_in_one_process_on_the_persons_settings(make_up: MakeUp) -> None:
-    """Page, chat and API work together; the key is good once; a restart keeps history and cookie."""
+    """Page, chat and API work together; the key is good once; a restart keeps the history."""
     up = make_up(SCRIPTED)
     up.start(*QUIET)
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?key=[\w-]+", up.address)
@@ -252,6 +253,41 @@ def test_a_gateway_alone_serves_the_chat_where_that_is_set(make_up: MakeUp) -> N
     say(up, "11111111-2222-4333-8444-888888888888", "SAY hello")
     assert up.stop(20) == ExitCode.OK
     assert up.left() == []
+
+
+def test_a_letter_for_everybody_reaches_phone_and_page(make_up: MakeUp, tmp_path: Path) -> None:
+    """With a token both channels are served; answers go to where the question came from."""
+    with BotApiProcess(tmp_path, keeps_state=False) as telegram:
+        person = telegram.person("Ann")
+        up = make_up(
+            SCRIPTED | {"telegram_token": telegram.token, "authorized_users": [person.id]},
+            GALAXY_TELEGRAM_BASE_URL=telegram.base_url,
+        )
+        up.start(*QUIET)
+        up.open()
+        say(up, "11111111-2222-4333-8444-999999999999", "SAY from the page")
+        assert "from the page" in up.wait_for_answer("general")["text"]
+        letter = {"type": "notification", "message": "Backup is done", "from": "cron"}
+        (Layout(up.folder).outbox / "backup.json").write_text(json.dumps(letter))
+        assert "Backup is done" in up.wait_for_answer("inbox")["text"]
+
+        def heard() -> str:
+            return " ".join(seen.text for seen in telegram.sent(person.id))
+
+        eventually(lambda: "Backup is done" in heard(), "the phone has it too")
+        assert "from the page" not in heard()
+        assert up.stop() == ExitCode.OK
+    assert up.left() == []
+
+
+def test_switched_off_the_chat_is_not_there(make_up: MakeUp) -> None:
+    """`web.enabled: false` leaves dashboard and API."""
+    up = make_up(SCRIPTED | {"web": {"enabled": False}})
+    up.start(*QUIET)
+    assert "/chat" not in up.open()
+    assert up.page("/chat")[0] == 404
+    assert up.call("/api/overview", token=up.token(up.folder))[1]["is_gateway_up"] is None
+    assert up.stop() == ExitCode.OK
 
 
 def test_it_serves_on_other_addresses_only_with_a_password(make_up: MakeUp) -> None:

@@ -21,7 +21,7 @@ from attrs import define, field, frozen
 from galaxy_apps.daemons import expected_error, listen_for_signals
 from galaxy_apps.demo.stage import Stage
 from galaxy_apps.exit_codes import ExitCode
-from galaxy_apps.home import Home
+from galaxy_apps.home import WEB, Home
 from galaxy_apps.settings import Machine, environment
 from galaxy_apps.up.parts import Part, Runner
 from galaxy_apps.wiring import Place, build_hermes
@@ -110,7 +110,8 @@ class _Whole:
         async with AsyncExitStack() as stack:
             notes = await stack.enter_async_context(plan.home.notes())
             views = await stack.enter_async_context(open_views(plan.home, self._is_gateway_up))
-            self._server = make_server(plan.web, notes, plan.token, views)
+            has_chat = plan.gateway is not None and WEB in plan.gateway.channels
+            self._server = make_server(plan.web, notes, plan.token, views, has_chat=has_chat)
             if plan.stage is not None:
                 model = Part("demo model", partial(_open_model, plan.stage), clock)
                 await tasks.start(model.keep, name=model.name)

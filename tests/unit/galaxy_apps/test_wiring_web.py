@@ -1,6 +1,7 @@
 """What the settings mean for the page: where it listens, who gets in, and when it is refused."""
 
 import json
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -51,6 +52,19 @@ def test_a_gateway_opens_no_page_that_nobody_asked_for(tmp_path: Path) -> None:
     assert (page.host, page.port) == ("127.0.0.1", 9000)
 
 
+@pytest.mark.parametrize("package", ["channel_web", "dashboard", "http_api"])
+def test_without_its_libraries_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    """The page is an extra: who has not installed it is told, and nobody sees a traceback."""
+    for name in [name for name in sys.modules if name.startswith(f"galaxy_adapters.{package}")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(f"galaxy_adapters.{package}", raising=False)
+    monkeypatch.setitem(sys.modules, "starlette.routing", None)
+    with pytest.raises(SettingsError, match=r"pip install 'galaxy-protocol\[web\]'"):
+        plan(tmp_path)
+
+
 def test_the_option_counts_before_the_setting(tmp_path: Path) -> None:
     """`--host` leads back to the loopback address, too."""
     assert plan(tmp_path, host="127.0.0.1").host == "127.0.0.1"
@@ -97,7 +111,8 @@ def test_cookies_are_secure_behind_a_proxy(
     tmp_path: Path, web: dict[str, object], *, is_https: bool
 ) -> None:
     """Names of a proxy mean HTTPS, unless the settings say something else."""
-    assert plan(tmp_path, **web).access("t").is_https is is_https
+    page = WebPlan(home(tmp_path, web=web), 5000)
+    assert page.access("t").is_https is is_https
 
 
 def test_two_projects_have_two_cookies(tmp_path: Path) -> None:
@@ -122,7 +137,11 @@ def test_two_projects_have_two_cookies(tmp_path: Path) -> None:
     ],
 )
 def test_which_channels_are_served(
-    tmp_path: Path, settings: dict[str, object], has_web: bool | None, channels: tuple[str, ...]
+    tmp_path: Path,
+    settings: dict[str, object],
+    *,
+    has_web: bool | None,
+    channels: tuple[str, ...],
 ) -> None:
     """The page's chat is a gateway's only where that is set, and `galaxy up`'s unless it is not."""
     assert GatewayPlan(home(tmp_path, **settings), has_web=has_web).channels == channels

@@ -250,7 +250,7 @@ def test_contradictions_are_named(folder: Path, content: object, problem: str) -
         ({"web": {"authorized_users": ["ann"]}, "roles": {"ann": "viewer"}}, []),
         ({"roles": {"1": "viewer"}}, ["roles.1: this person is on no list"]),
         ({"web": {"host": "::1"}}, []),
-        ({"web": {"host": "0.0.0.0"}}, ["web.host: others could reach it there"]),
+        ({"web": {"host": "192.0.2.1"}}, ["web.host: others could reach it there"]),
         ({"telegram": {"base_url": "http://127.0.0.1:1/bot"}}, []),
         (
             {"telegram": {"base_url": "http://bots.example.org/bot"}},

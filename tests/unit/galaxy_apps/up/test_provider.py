@@ -1,13 +1,12 @@
 """Whether there is a model to ask: by files and variables, else by what opencode lists."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from galaxy_apps.up.provider import Provider, find_provider
 
-PROVIDER = {"provider": {"mine": {"models": {"m": {}}}}}
+PROVIDER = '{"provider": {"mine": {"models": {"m": {}}}}}'
 
 
 @pytest.fixture
@@ -68,7 +67,7 @@ def test_settings_above_the_repository_do_not_count(
     tmp_path: Path, environ: dict[str, str]
 ) -> None:
     """opencode looks upwards to the repository's root and no further."""
-    (tmp_path / "opencode.json").write_text(json.dumps(PROVIDER))
+    (tmp_path / "opencode.json").write_text(PROVIDER)
     assert look(tmp_path, environ) is None
 
 
