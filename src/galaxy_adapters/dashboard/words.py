@@ -76,6 +76,7 @@ _EVENTS: Mapping[str, str] = {
     AuditType.SESSION_RESET: "The session was forgotten",
     AuditType.LETTER_DELIVERED: "The answer was delivered",
     AuditType.LETTER_UNDELIVERABLE: "The answer reached nobody",
+    AuditType.RATE_LIMITED: "The channel asked us to wait",
     AuditType.DELIVERY_UNKNOWN: "Nobody can tell whether the answer arrived",
 }
 _TITLE = 140

@@ -16,9 +16,6 @@ __all__ = ["MEDIA_TYPE", "write"]
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-RATE_LIMITED = "rate_limited"
-"""Event type of a refusal with status 429, by a channel or by a model's provider."""
-
 _COUNTED: Mapping[str, tuple[str, str]] = {
     "galaxy_order_attempts_given_back_total": (
         AuditType.ORDER_GIVEN_BACK,
@@ -45,7 +42,10 @@ _COUNTED: Mapping[str, tuple[str, str]] = {
         AuditType.MESSAGE_REFUSED,
         "Messages of people who may not give orders, or gave too many.",
     ),
-    "galaxy_rate_limited_total": (RATE_LIMITED, "Answers with status 429 from others."),
+    "galaxy_rate_limited_total": (
+        AuditType.RATE_LIMITED,
+        "Times that a channel asked us to wait (status 429).",
+    ),
 }
 
 Samples = Iterable[tuple[Mapping[str, str], float]]

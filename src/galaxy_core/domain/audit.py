@@ -59,6 +59,7 @@ class AuditType(enum.StrEnum):
     LETTER_DELIVERED = "letter_delivered"
     LETTER_UNDELIVERABLE = "letter_undeliverable"
     DELIVERY_UNKNOWN = "delivery_unknown"
+    RATE_LIMITED = "rate_limited"
     PAIRING_REQUESTED = "pairing_requested"
     PERSON_ADMITTED = "person_admitted"
     PERSON_REMOVED = "person_removed"

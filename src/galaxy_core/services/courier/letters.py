@@ -123,6 +123,19 @@ class LetterDesk:
         if error.retry_after is None or error.retry_after.total_seconds() <= 0:
             return False
         await self._holds.hold(parcel.chat, error.retry_after)
+        channel, chat_id = parcel.chat
+        trail = self._returns.trail(parcel.mailing.mailbox.name)
+        await trail.try_record(
+            trail.event(
+                AuditType.RATE_LIMITED,
+                parcel.letter.order_id,
+                severity=AuditSeverity.WARNING,
+                letter=parcel.letter.name,
+                channel=channel,
+                chat_id=chat_id,
+                wait_s=error.retry_after.total_seconds(),
+            )
+        )
         return True
 
     async def _take_as_unknown(self, parcel: Parcel, part: int, error: str) -> None:

@@ -231,6 +231,18 @@ async def test_wait_that_was_asked_for_is_kept(length: float) -> None:
         assert not world.parts("a")[0].is_repeat, "nothing was delivered the first time"
 
 
+async def test_wait_that_was_asked_for_is_on_record() -> None:
+    """How often a channel slows us down can be counted, and whose letters it was."""
+    world = World()
+    world.faults.fail("channel.send", TransientError("flood", retry_after=seconds(45)))
+    await world.post(letter("a", order_id=OrderId("order-1")))
+    async with world.running():
+        await world.elapse(60)
+    (line,) = world.lines("rate_limited")
+    assert line.order_id == "order-1"
+    assert (line.data["letter"], line.data["chat_id"], line.data["wait_s"]) == ("a", "chat-1", 45)
+
+
 @pytest.mark.parametrize("length", [30, 600, 200_000])
 async def test_wait_is_kept_over_restarts(length: float) -> None:
     """A restart, or many of them, does not begin the flood again."""
