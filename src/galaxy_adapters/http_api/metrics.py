@@ -93,7 +93,7 @@ def write(figures: Figures, overview: Overview, *, version: str) -> str:
         _family(
             "galaxy_opencode_up",
             "gauge",
-            "Whether orders reach the agent: its Hermes is up and takes some.",
+            "Whether a Hermes works and takes orders for the agent.",
             [
                 ({"machine": m.name}, int(is_up and m.heartbeat.status == "running"))
                 for m in machines
