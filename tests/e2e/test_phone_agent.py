@@ -109,7 +109,7 @@ def test_what_the_agent_writes_comes_along(site: Site, ann: Remote) -> None:
 
 def test_a_photo_reaches_the_model(site: Site, ann: Remote) -> None:
     """The album's pictures are given to the agent as pictures."""
-    files = [("photo", f"{name}.png", _picture(40, 30)) for name in "ab"]
+    files = [("photo", f"{name}.png", _picture(200, 150)) for name in "ab"]
     ann.do("sends_album", files=files, caption="DUMP")
     answer = site.wait_for(ann, "image_url")
     assert answer.text.count("image_url") == 2

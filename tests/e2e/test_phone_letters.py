@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import anyio.from_thread
 import pytest
 
 from galaxy_core.testing.bot_api.process import BotApiProcess, Remote
-from tests.e2e.machine import eventually
+from tests.e2e.machine import command_of, eventually
 from tests.e2e.phone import Site
 from tests.transcription_service import transcription_server
 
@@ -22,6 +24,7 @@ class Family:
 
     def __init__(self, site: Site, people: list[Remote]) -> None:
         self.site = site
+        self.telegram = site.telegram
         self.ann, self.bob, self.eve = self.people = people
 
 
@@ -45,7 +48,7 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Family]:
             },
         )
         try:
-            site.start_gateway()
+            site.start_gateway("--log-level", "DEBUG")
             site.start_hermes()
             yield Family(site, people)
         finally:
@@ -103,7 +106,7 @@ def test_what_was_said_while_nobody_was_there(family: Family) -> None:
     ann.do("writes", text="just now")
     ann.do("writes", text="long ago", extra={"date": int(time.time()) - 3600})
     eventually(lambda: site.has_ended(pid), "the gateway is dead")
-    site.start_gateway()
+    site.start_gateway("--log-level", "DEBUG")
     site.wait_for(ann, "]: just now")
     asked = site.wait_for(ann, "long ago")
     assert "Run it?" in asked.text
@@ -112,6 +115,45 @@ def test_what_was_said_while_nobody_was_there(family: Family) -> None:
     os.kill(pid, signal.SIGKILL)
     ann.do("presses", message=asked.message_id, button="Run it")
     eventually(lambda: site.has_ended(pid), "the gateway is dead")
-    site.start_gateway()
+    site.start_gateway("--log-level", "DEBUG")
     site.wait_for(ann, "]: long ago")
     assert len(site.answers(ann, "]: just now")) == 1
+
+
+TROUBLE = (
+    {"kind": "cut_body", "method": "getUpdates"},
+    {"kind": "html", "method": "getFile"},
+    {"kind": "error", "method": "sendMessage"},
+    {"kind": "cut_after", "method": "sendMessage"},
+    {"kind": "html_after", "method": "sendMessage"},
+    {"kind": "unauthorized", "method": "sendMessage"},
+)
+
+
+def test_the_token_is_nowhere(family: Family) -> None:
+    """After all of the above and some failures of each kind it is in the settings alone."""
+    site, telegram = family.site, family.telegram
+    for fault in TROUBLE:
+        telegram.do("plan", **fault)
+    family.eve.do("writes", text="/whoami")
+    family.ann.do("sends_document", name="notes.txt", content=b"some notes", caption="in trouble")
+    site.wait_for(family.ann, "in trouble")
+    for kind in ("unauthorized", "not_found"):  # after which Telegram is left alone for a minute
+        telegram.do("plan", kind=kind, method="getUpdates")
+    family.eve.do("writes", text="/whoami")
+    eventually(lambda: '"trouble": "token"' in site.logs(), "the refusal is in the log")
+    gateway = int(site.layout.gateway_lock.read_text("ascii"))
+    assert "galaxy_apps.gateway" in command_of(gateway)
+    secret = telegram.token.partition(":")[2]
+    assert secret not in command_of(gateway)
+    settings = site.layout.settings_folder / "config.json"
+    looked_at = [path for path in site.folder.rglob("*") if path.is_file() and path != settings]
+    assert {".log", ".sqlite3", ".jsonl", ".json", ".md"} <= {path.suffix for path in looked_at}
+    # A file may go while we look: a letter that is put away.
+    assert [path for path in looked_at if path.exists() and _holds(path, secret)] == []
+
+
+def _holds(path: Path, secret: str) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return secret.encode() in path.read_bytes()
+    return False

@@ -51,7 +51,7 @@ def test_three_quick_messages_are_three_orders(house: House) -> None:
     answers = [house.site.wait_for(ann, f"]: quick {number}") for number in range(3)]
     assert [answer.reply_to for answer in answers] == sent
     assert [answer.message_id for answer in answers] == sorted(a.message_id for a in answers)
-    assert len(said(house, ann)) == 3
+    assert len(house.site.answers(ann, "echo[")) == 3
     assert [answer.edits for answer in answers] == [0, 0, 0]
 
 
