@@ -314,7 +314,8 @@ async def build_hermes(
             clock=place.clock(),
             files=place.order_files() if place.settings.hermes.file_outbox else None,
         )
-        hermes = Hermes(ports, hermes_config(place), installed_version(), os.getpid())
+        config = evolve(hermes_config(place), warms_up=is_service)
+        hermes = Hermes(ports, config, installed_version(), os.getpid())
         place.incidents.hand_on_to(hermes)
         yield hermes
         # A run that was given back goes on while Hermes restarts; an idle server is not left.

@@ -70,6 +70,9 @@ class HermesConfig:
     """How long, in real time, the end of an order may take to be written while Hermes stops."""
     tells_who_asked: bool = False
     """Whether sender, channel and project preamble go into the system prompt."""
+    warms_up: bool = False
+    """Whether the agent is asked at the start how it is: one that has to be started (opencode's
+    server, some seconds) is then there before the first order is."""
     is_demo: bool = False
     """Whether the agent answers from a script instead of a model; every answer then says so."""
     projects: Mapping[str, ProjectConfig] = field(factory=dict)

@@ -109,6 +109,8 @@ class Hermes:
         await self._beat("running")
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._incidents.run, name="incidents")
+            if self._config.warms_up:
+                tasks.start_soon(self._warm_up, name="warm-up")
             tasks.start_soon(self._keep_leases, name="leases")
             tasks.start_soon(self._keep_beating, name="heartbeat")
             tasks.start_soon(self._hear_people, tasks, name="control")
@@ -134,6 +136,12 @@ class Hermes:
                     await self._ports.journal.forget(order_id)
         except TransientError as error:
             log.warning("journal.sweep_failed", error=str(error))
+
+    async def _warm_up(self) -> None:
+        """Have the agent started, if it is one that has to be; its first order would else wait."""
+        health = await self._ports.dispatcher.check()
+        if health.problem is not None:
+            log.warning("agent.doubtful", problem=health.problem)
 
     # ---- claiming
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 import anyio
 import pytest
 from attrs import evolve
+from structlog.testing import capture_logs
 
 from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.ids import OrderId, RequestId
@@ -515,3 +516,11 @@ async def test_the_system_prompt_tells_who_asked_only_when_set(world: World) -> 
     assert request.prompt == "p"
     assert request.system is not None
     assert "Ada" in request.system
+
+
+async def test_agent_is_ready_before_the_first_order(world: World) -> None:
+    """A service asks its agent at the start, so that no person waits until it is up."""
+    world.agent.problem = "not there yet"
+    with capture_logs() as lines:
+        async with world.running(warms_up=True):
+            await world.until(lambda: any(line["event"] == "agent.doubtful" for line in lines))
