@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from galaxy_core.ports.clock import Clock
     from galaxy_core.ports.control import Control
     from galaxy_core.ports.dispatcher import Dispatcher
+    from galaxy_core.ports.inventory import Inventory
     from galaxy_core.ports.order_catalogue import OrderCatalogue
     from galaxy_core.ports.order_files import OrderFiles
     from galaxy_core.ports.outbox import Outbox
@@ -152,6 +153,12 @@ class Place:
         from galaxy_adapters.presence_json import JsonPresence
 
         return JsonPresence(self.layout)
+
+    def inventory(self) -> Inventory:
+        """What lies in the folder, by name."""
+        from galaxy_adapters.inventory_filesystem import FilesystemInventory
+
+        return FilesystemInventory(self.layout)
 
     def audit_sink(self) -> AuditSink:
         """The audit trail, for writing."""

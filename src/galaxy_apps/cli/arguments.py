@@ -315,14 +315,20 @@ def _add_audit(commands: Any) -> None:  # noqa: ANN401
     )
     _json(parser, "one JSON document (with --follow: one line for each)")
     group = _group(parser)
-    verify = _command(group, "verify", "audit:verify", "Check that no line was changed or removed.")
+    verify = _command(group, "verify", "verify:verify", "Check that nothing is missing.")
     _machine(verify)
     verify.add_argument(
         "--anchor",
-        metavar="HASH",
+        metavar="HASH|FILE",
         dest="anchors",
         action="append",
-        help="A head that was written down earlier; may be given again.",
+        help="A head that was written down earlier, or a file of them; may be given again.",
+    )
+    verify.add_argument(
+        "--chain-only",
+        action="store_true",
+        dest="is_chain_only",
+        help="Look at the lines alone, not at orders, answers and letters.",
     )
     _json(verify)
 

@@ -1,4 +1,4 @@
-"""`galaxy audit` and `galaxy audit verify`."""
+"""`galaxy audit`: showing the trail."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from galaxy_apps.cli.output import (
     print_json_line,
     shortened,
     styled,
-    warn,
     write,
 )
 from galaxy_apps.cli.place import local_time, open_place, plural, read_moment, run
@@ -118,33 +117,3 @@ def _shown(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     text = shortened(one_line(text), _LONGEST_VALUE)
     return f'"{text}"' if " " in text else text
-
-
-def verify(
-    *, config: Path | None, machine: str | None, anchors: list[str] | None, is_json: bool
-) -> ExitCode:
-    """Check every line's place in the chain."""
-    place = open_place(config, machine)
-    report = run(place.audit_trail(anchors or ()).verify)
-    if is_json:
-        print_json(
-            {
-                "is_intact": report.is_intact,
-                "lines": report.lines,
-                "unchained": report.unchained,
-                "head": report.head,
-                "faults": report.faults,
-                "notes": report.notes,
-            }
-        )
-    else:
-        for fault in report.faults:
-            warn(f"galaxy: {fault}")
-        for note in report.notes:
-            write(f"Note: {note}")
-        word = "intact" if report.is_intact else "NOT intact"
-        older = f", and {plural(report.unchained, 'line')} without a chain" * bool(report.unchained)
-        write(f"The trail is {word}: {plural(report.lines, 'line')}{older}.")
-        if report.head:
-            write(f"Head: {report.head}")
-    return ExitCode.OK if report.is_intact else ExitCode.FAILURE

@@ -80,9 +80,9 @@ class OrderProof:
                 break
             await self._read(reader, stories, part, parts)
             suspects = await self._judge(stories, list(suspects), is_first=False)
-        for gaps in suspects.values():
-            for gap in gaps:
-                self._gaps.put(gap)
+        found = [gap for gaps in suspects.values() for gap in gaps]
+        for gap in sorted(found, key=lambda gap: (gap.sequence or 0, gap.subject)):
+            self._gaps.put(gap)
 
     async def _read(self, reader: Reader, stories: Stories, part: int, parts: int) -> None:
         async for record in reader.lines():

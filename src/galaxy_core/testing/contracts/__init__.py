@@ -84,6 +84,10 @@ from galaxy_core.testing.contracts.incident_sink import (  # noqa: E402
     IncidentHarness,
     IncidentSinkContract,
 )
+from galaxy_core.testing.contracts.inventory import (  # noqa: E402
+    InventoryContract,
+    InventoryHarness,
+)
 from galaxy_core.testing.contracts.machine_folder import (  # noqa: E402
     FolderHarness,
     MachineFolderContract,
@@ -139,6 +143,8 @@ __all__ = [
     "IncidentFeatures",
     "IncidentHarness",
     "IncidentSinkContract",
+    "InventoryContract",
+    "InventoryHarness",
     "JournalFeatures",
     "JournalHarness",
     "MachineFolderContract",

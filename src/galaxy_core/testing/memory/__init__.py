@@ -27,6 +27,7 @@ from galaxy_core.testing.memory.channel import (
 from galaxy_core.testing.memory.control import CommandBox, MemoryControl
 from galaxy_core.testing.memory.dispatcher import MemoryDispatcher
 from galaxy_core.testing.memory.incident_sink import MemoryIncidentSink
+from galaxy_core.testing.memory.inventory import MemoryInventory
 from galaxy_core.testing.memory.machine_folder import MemoryMachineFolder
 from galaxy_core.testing.memory.note_store import MemoryNoteStore, NoteBox
 from galaxy_core.testing.memory.order_catalogue import MemoryOrderCatalogue
@@ -65,6 +66,7 @@ __all__ = [
     "MemoryControl",
     "MemoryDispatcher",
     "MemoryIncidentSink",
+    "MemoryInventory",
     "MemoryMachineFolder",
     "MemoryNoteStore",
     "MemoryOrderCatalogue",

@@ -94,8 +94,14 @@ def test_config_may_stand_before_and_after_the_command() -> None:
 def test_options_of_audit_do_not_reach_its_subcommand() -> None:
     """`galaxy audit verify` takes its own options only."""
     handler, options = parse(["audit", "verify", "--anchor", "a", "--anchor", "b"])
-    assert handler == "galaxy_apps.cli.audit:verify"
-    assert options == {"config": None, "machine": None, "anchors": ["a", "b"], "is_json": False}
+    assert handler == "galaxy_apps.cli.verify:verify"
+    assert options == {
+        "config": None,
+        "machine": None,
+        "anchors": ["a", "b"],
+        "is_chain_only": False,
+        "is_json": False,
+    }
 
 
 def test_a_text_that_begins_with_a_dash_needs_two() -> None:
