@@ -157,6 +157,7 @@ def test_a_message_is_answered_with_a_token_from_a_credential(host: Host) -> Non
     assert b"WATCHDOG" not in agent
 
 
+@pytest.mark.slow
 def test_killed_services_are_started_again(host: Host) -> None:
     """`kill -9` of each of them: all work again, by themselves."""
     before = {unit: host.pid(unit) for unit in ALL}
@@ -167,6 +168,7 @@ def test_killed_services_are_started_again(host: Host) -> None:
     eventually(lambda: host.said("alive again"), "the answer comes")
 
 
+@pytest.mark.slow
 def test_frozen_services_are_found_by_the_watchdog(host: Host) -> None:
     """A process that is there and does nothing is ended and started again."""
     units = (GATEWAY, HERMES, DASHBOARD)
@@ -192,6 +194,7 @@ def test_a_stop_lets_orders_come_to_their_end(host: Host) -> None:
     assert host.manager.show(HERMES, "Result", "MainPID") == {"Result": "success", "MainPID": "0"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["restart", "kill"])
 def test_the_agent_outlives_hermes(
     host: Host, scripted_model: ScriptedModelServer, ending: str
@@ -212,6 +215,7 @@ def test_the_agent_outlives_hermes(
     assert host.server() == server
 
 
+@pytest.mark.slow
 def test_without_a_unit_the_agent_gets_a_scope(host: Host) -> None:
     """Hermes starts the server itself then, where stopping its own unit does not reach it."""
     host.must("uninstall", "opencode-serve")
@@ -231,6 +235,7 @@ def test_without_a_unit_the_agent_gets_a_scope(host: Host) -> None:
         host.must("install", *NAMES)
 
 
+@pytest.mark.slow
 def test_services_come_back_after_a_boot(host: Host) -> None:
     """All of them, the agent before Hermes; on the way down Hermes before the agent."""
     shown = host.manager.show(HERMES, "After", "Wants")
@@ -266,6 +271,7 @@ def test_changed_files_are_left_alone(host: Host) -> None:
         path.write_text(written)
 
 
+@pytest.mark.slow
 def test_uninstalling_leaves_nothing(host: Host) -> None:
     """No file, no link, no process; the folder's orders and settings stay."""
     drop_in = host.manager.units / f"{HERMES}.d" / "mine.conf"
