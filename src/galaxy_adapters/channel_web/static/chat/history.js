@@ -198,6 +198,11 @@ export class HistoryView {
     setTimeout(() => element.classList.remove("pointed"), 1600);
   }
 
+  /** Draw all cards anew. */
+  redraw() {
+    for (const message of this.#thread.messages.values()) if (message.status) this.update(message, { isNew: false });
+  }
+
   refresh(id) {
     const message = this.#thread.messages.get(id);
     if (message) this.update(message, { isNew: false });

@@ -25,6 +25,7 @@ function thread(slug) {
 }
 
 const acts = {
+  redraw: () => view.redraw(),
   find: (id) => thread(current).messages.get(id),
   show: (id) => view.show(id),
   reply: (message) => composer.reply(message),
@@ -161,7 +162,7 @@ async function loadEarlier() {
     found.hasMore = hasMore;
     if (found.slug === current) view.render();
   } catch (error) {
-    failed(error);
+    toast(`Earlier messages could not be loaded: ${error.message} Scroll up again in a moment.`);
   } finally {
     isLoadingEarlier = false;
   }
@@ -268,19 +269,22 @@ const events = {
   },
 };
 
+let isConnected = false;
+
 const stream = new Stream({
   onEvent: (name, data) => events[name](data),
-  onState(isConnected) {
-    showConnection(isConnected);
-    if (isConnected) outbox.flush();
+  onState(isUp) {
+    isConnected = isUp;
+    showConnection(isUp);
+    if (isUp) outbox.flush();
   },
   onFail: () => navigator.onLine && api.conversations().catch(failed),
 });
 
 function failed(error) {
   if (error.isLoggedOut) showLoggedOut();
-  else if (error.isPassing) showConnection(false);
-  else toast(error.message ?? String(error), { isAlert: true });
+  else if (!error.isPassing) toast(error.message ?? String(error), { isAlert: true });
+  else if (!isConnected) showConnection(false);
 }
 
 // ---- the frame around it

@@ -29,10 +29,13 @@ export function speak(sentence) {
 }
 
 let timer = null;
+let isLoggedOut = false;
 
 /** Tell of a lost connection, once it has lasted long enough to be worth a word. */
 export function showConnection(isConnected) {
   clearTimeout(timer);
+  if (isLoggedOut && !isConnected) return;
+  isLoggedOut = false;
   if (isConnected) {
     if (!banner.hidden) speak("Connected again.");
     banner.hidden = true;
@@ -50,7 +53,8 @@ export function showConnection(isConnected) {
 /** The session is over: nothing works before the person has logged in. */
 export function showLoggedOut() {
   clearTimeout(timer);
-  const text = "You are logged out. ";
+  isLoggedOut = true;
+  const text = "You are logged out; what you wrote is kept. ";
   banner.replaceChildren(h("span", {}, text, h("a", { href: location.pathname }, "Log in again")));
   banner.hidden = false;
 }
