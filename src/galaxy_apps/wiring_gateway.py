@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from galaxy_core.ports.channel import Channel
     from galaxy_core.ports.command_menu import CommandMenu
     from galaxy_core.ports.outbox import Outbox
+    from galaxy_core.ports.presence import Presence
     from galaxy_core.ports.transcriber import Transcriber
     from galaxy_core.services.courier import Mailbox
     from galaxy_core.services.gateway.caduceus import Caduceus
@@ -106,6 +107,7 @@ async def build_gateway(
     """
     import os
 
+    from galaxy_apps.version import installed_version
     from galaxy_core.services.gateway.caduceus import Caduceus
     from galaxy_core.services.gateway.config import GatewayPorts
 
@@ -136,10 +138,11 @@ async def build_gateway(
             clock=home.clock(),
             menus=menus,
             transcriber=await _transcriber(home, stack),
+            presences=_presences(home, places),
         )
         if vigil is not None:
             ports = vigil.over_gateway(ports)
-        caduceus = Caduceus(gateway_config(plan), ports, os.getpid())
+        caduceus = Caduceus(gateway_config(plan), ports, os.getpid(), installed_version())
         home.incidents.hand_on_to(caduceus)
         yield caduceus
 
@@ -180,6 +183,14 @@ async def machine_ports(place: Place, sinks: Sinks, stack: AsyncExitStack) -> Ma
         audit_trail=place.audit_trail(),
         trail=Trail(sink, place.clock(), machine.name),
     )
+
+
+def _presences(home: Home, places: Sequence[Place]) -> list[Presence]:
+    """The gateway's sign of life: in its own folder, and where each Hermes looks for it."""
+    from galaxy_adapters.presence_json import JsonPresence
+
+    layouts = {home.layout: None} | {place.layout: None for place in places}
+    return [JsonPresence(layout, is_gateway=True) for layout in layouts]
 
 
 def _mailboxes(home: Home, places: Sequence[Place], sinks: Sinks) -> list[Mailbox]:

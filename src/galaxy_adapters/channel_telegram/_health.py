@@ -24,6 +24,8 @@ _LASTS: Mapping[Trouble, timedelta] = {
     Trouble.WEBHOOK: timedelta(seconds=15),
 }
 """How long each must last before people are told; what is not named: at once."""
+_SHOWS = timedelta(seconds=5)
+"""How long something must be wrong before it is shown: one lost packet is nothing."""
 _SETTLES = timedelta(minutes=2)
 """Two programs that share a token disturb each other by turns: one good call proves nothing."""
 _KEPT = "Nothing is lost: Telegram keeps messages for 24 hours."
@@ -68,6 +70,19 @@ class Health:
     _since: dict[Trouble, datetime] = field(factory=dict, init=False)
     _reported: set[Trouble] = field(factory=set, init=False)
     _last_seen: dict[Trouble, float] = field(factory=dict, init=False)
+    _heard_at: datetime | None = field(default=None, init=False)
+
+    @property
+    def heard_at(self) -> datetime | None:
+        """When Telegram answered a question for messages last, or called us."""
+        return self._heard_at
+
+    @property
+    def shown(self) -> Trouble | None:
+        """What has been wrong for more than a moment; None when nothing is."""
+        now = self._clock.now()
+        lasting = [each for each, since in self._since.items() if now - since >= _SHOWS]
+        return lasting[-1] if lasting else None
 
     def trouble(self, trouble: Trouble) -> None:
         """A call failed so."""
@@ -89,6 +104,7 @@ class Health:
     def fine(self, *troubles: Trouble) -> None:
         """A call succeeded, so that there is none of these (by default: no trouble at all)."""
         now = self._clock.monotonic()
+        self._heard_at = self._clock.now()
         over = [
             trouble
             for trouble in self._since

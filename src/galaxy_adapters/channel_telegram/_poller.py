@@ -36,6 +36,8 @@ _SHORTEST = timedelta(seconds=1)
 _LONGEST = timedelta(seconds=30)
 _TOO_LONG = timedelta(minutes=2)
 """So much longer than it may wait for news a question cannot take: all of its parts are limited."""
+_LATE = timedelta(seconds=4)
+"""After the time for which Telegram may hold a question, so much later its answer is missed."""
 _SILENCE = timedelta(hours=24)
 """After that Telegram keeps nothing that the offset could confirm, and it is forgotten here too:
 ids may begin anew below it."""
@@ -81,6 +83,13 @@ class Poller:
     _last_news: float = field(default=0.0, init=False)
     _pause: timedelta = field(default=timedelta(0), init=False)
     _asking_since: float | None = field(default=None, init=False)
+
+    def is_overdue(self) -> bool:
+        """Whether a question has taken longer than it does while Telegram can be reached."""
+        if self._asking_since is None:
+            return False
+        taken = self._clock.monotonic() - self._asking_since
+        return taken > (self._timeout + _LATE).total_seconds()
 
     def stuck_for(self) -> timedelta | None:
         """How long a question has taken that should be over; None when all is well."""

@@ -18,6 +18,7 @@ from galaxy_adapters.channel_telegram._poller import Poller
 from galaxy_adapters.channel_telegram.config import TelegramConfig
 from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.message import Inbound
+from galaxy_core.domain.operations import ChannelSign
 from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.incident_sink import IncidentSink
 from galaxy_core.ports.note_store import NoteStore
@@ -52,6 +53,17 @@ class Receiving:
     async def confirm(self, inbound: Inbound) -> None:
         """Do as `Channel.confirm` says."""
         await self._inbox.confirm(inbound)
+
+    def sign(self) -> ChannelSign:
+        """Do as `Reporting.sign` says."""
+        trouble = self._health.shown
+        if trouble is None and self._poller is not None and self._poller.is_overdue():
+            trouble = Trouble.NETWORK
+        return ChannelSign(
+            name=self._channel,
+            heard_at=self._health.heard_at,
+            trouble=str(trouble) if trouble is not None else None,
+        )
 
     def stuck_for(self) -> timedelta | None:
         """How long a question to Telegram has taken that should be over; None when all is well."""

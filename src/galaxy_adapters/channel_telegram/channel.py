@@ -13,6 +13,7 @@ from galaxy_adapters.channel_telegram._receiving import Receiving
 from galaxy_adapters.channel_telegram.config import TelegramConfig
 from galaxy_core.domain.letter import Letter, Receipt
 from galaxy_core.domain.message import Address, Inbound, RemoteFile
+from galaxy_core.domain.operations import ChannelSign
 from galaxy_core.domain.status import Card, Hint, Rates
 from galaxy_core.ports.channel import Channel
 from galaxy_core.ports.clock import Clock
@@ -65,6 +66,9 @@ class TelegramChannel(Channel, CommandMenu):
 
     async def receive(self) -> Inbound:
         return await self._receiving.receive()
+
+    def sign(self) -> ChannelSign:
+        return self._receiving.sign()
 
     def stuck_for(self) -> timedelta | None:
         """How long one question to Telegram has taken that should be over; None: all is well."""

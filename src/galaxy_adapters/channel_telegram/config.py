@@ -69,8 +69,9 @@ class TelegramConfig:
     """Whether private chats see an answer grow."""
     webhook: WebhookConfig | None = None
     """None: we ask Telegram (long polling)."""
-    poll_timeout: timedelta = timedelta(seconds=30)
-    """How long Telegram may hold a question for updates; it caps that at 50 s."""
+    poll_timeout: timedelta = timedelta(seconds=8)
+    """How long Telegram may hold a question for updates; it caps that at 50 s.  No longer, so that
+    a way that went silent is noticed within a quarter of a minute."""
     patience: timedelta = timedelta(seconds=20)
     """How long any other call may take."""
 

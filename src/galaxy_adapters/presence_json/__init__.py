@@ -1,4 +1,4 @@
-"""Hermes' sign of life in `galaxy-session-heartbeat.json`."""
+"""Signs of life: Hermes' `galaxy-session-heartbeat.json`, `galaxy-gateway-heartbeat.json`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _MAX_BYTES = 1 << 20
 
 
 class JsonPresence(Presence):
-    """The heartbeat file of one machine, replaced whole at each beat and never synced."""
+    """A heartbeat file in one machine's folder, replaced whole at each beat and never synced."""
 
-    def __init__(self, layout: Layout) -> None:
-        self._path = layout.heartbeat
+    def __init__(self, layout: Layout, *, is_gateway: bool = False) -> None:
+        self._path = layout.gateway_heartbeat if is_gateway else layout.heartbeat
 
     async def beat(self, heartbeat: Heartbeat) -> None:
         # In a thread all the same: a disk that hangs must not stop the orders too.

@@ -107,8 +107,19 @@ class Progress:
 
 
 @frozen(kw_only=True)
+class ChannelSign:
+    """How the gateway gets on with the other side of one channel."""
+
+    name: str
+    heard_at: datetime | None = None
+    """When the other side answered us last; None: not yet."""
+    trouble: str | None = None
+    """In a word, why nothing comes in; None when all is well."""
+
+
+@frozen(kw_only=True)
 class Heartbeat:
-    """What Hermes says of itself, every few seconds."""
+    """What a daemon says of itself, every few seconds."""
 
     status: str
     """`running`, `draining` or `stopped`."""
@@ -124,3 +135,7 @@ class Heartbeat:
     pid: int | None = None
     version: str | None = None
     dispatcher: str | None = None
+    daemon: str = "hermes"
+    """`hermes`, or `gateway`, whose `machine` is its own name."""
+    channels: tuple[ChannelSign, ...] = ()
+    """The gateway's ways to people."""

@@ -9,6 +9,10 @@ from attrs import frozen
 
 from galaxy_core.domain.order import Order
 
+HEARTBEAT_EVERY = timedelta(seconds=3)
+"""Between two signs of life of a daemon: who misses four of them is taken for dead, and that must
+be noticed within a quarter of a minute."""
+
 
 @frozen(kw_only=True)
 class RetryPolicy:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from galaxy_core.domain.errors import UnreadableFile
-from galaxy_core.domain.operations import Heartbeat
+from galaxy_core.domain.operations import ChannelSign, Heartbeat
 from galaxy_core.domain.order import JSONValue
 from galaxy_core.wire.fields import FieldReader
 from galaxy_core.wire.json_text import read_object, write_object
@@ -13,10 +14,14 @@ from galaxy_core.wire.overlay import Table, all_members, time_writer
 
 __all__ = ["decode_heartbeat", "encode_heartbeat"]
 
+HERMES = "hermes"
+"""The original's files, and those of a Hermes, are of this daemon."""
+
 
 def encode_heartbeat(heartbeat: Heartbeat) -> bytes:
     """Write a sign of life."""
-    members = {"daemon": "hermes", **_ALWAYS, **all_members(_MEMBERS, heartbeat)}
+    always = _ALWAYS if heartbeat.daemon == HERMES else {}
+    members = {"daemon": heartbeat.daemon, **always, **all_members(_MEMBERS, heartbeat)}
     return write_object(members)
 
 
@@ -44,7 +49,28 @@ def decode_heartbeat(data: bytes) -> Heartbeat:
         pid=wire_pid if type(wire_pid := wire.get("pid")) is int else None,
         version=read.word("version"),
         dispatcher=read.word("dispatcher"),
+        daemon=read.word("daemon") or HERMES,
+        channels=_channels(wire.get("channels")),
     )
+
+
+def _channels(value: JSONValue) -> tuple[ChannelSign, ...]:
+    """The signs by channel; what is none is left out."""
+    signs = []
+    for name, members in value.items() if isinstance(value, Mapping) else ():
+        if isinstance(members, Mapping):
+            read = FieldReader(members)
+            sign = ChannelSign(
+                name=name, heard_at=read.time("heard_at"), trouble=read.word("trouble")
+            )
+            signs.append(sign)
+    return tuple(signs)
+
+
+def _sign_members(heartbeat: Heartbeat) -> JSONValue:
+    if not heartbeat.channels:
+        return None
+    return {sign.name: all_members(_SIGN_MEMBERS, sign) for sign in heartbeat.channels}
 
 
 def _count(value: JSONValue) -> int:
@@ -68,4 +94,9 @@ _MEMBERS: Table = {
     "pid": ("pid", lambda heartbeat: heartbeat.pid),
     "version": ("version", lambda heartbeat: heartbeat.version),
     "dispatcher": ("dispatcher", lambda heartbeat: heartbeat.dispatcher),
+    "channels": ("channels", _sign_members),
+}
+_SIGN_MEMBERS: Table = {
+    "heard_at": time_writer("heard_at"),
+    "trouble": ("trouble", lambda sign: sign.trouble),
 }

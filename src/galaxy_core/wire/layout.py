@@ -61,6 +61,11 @@ class Layout:
         """Hermes' sign of life."""
         return self.notepads / "galaxy-session-heartbeat.json"
 
+    @property
+    def gateway_heartbeat(self) -> Path:
+        """The sign of life of the gateway that serves this folder."""
+        return self.notepads / "galaxy-gateway-heartbeat.json"
+
     def response(self, order_id: str) -> Path:
         """The response to one order; `order_id` must be a valid id."""
         return self.notepads / f"galaxy-order-response-{order_id}.md"
@@ -128,11 +133,6 @@ class Layout:
         return self.state / "trail-index.sqlite3"
 
     @property
-    def trail_index(self) -> Path:
-        """What was counted in the trails: an SQLite database that can be made again."""
-        return self.state / "trail-index.sqlite3"
-
-    @property
     def web_channel(self) -> Path:
         """Conversations and files of the page's chat."""
         return self.state / "web"
@@ -141,6 +141,10 @@ class Layout:
     def gateway_lock(self) -> Path:
         """Held by the one gateway that serves this folder."""
         return self.state / "gateway.lock"
+
+    def alerts(self, watcher: str) -> Path:
+        """What one watcher has said and may not say again; `watcher` is a safe file name."""
+        return self.state / f"alerts-{watcher}.json"
 
     @property
     def control(self) -> Path:

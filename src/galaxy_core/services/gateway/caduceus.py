@@ -7,7 +7,7 @@ message, and what was to be said lies in the outbox.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 
 import anyio
@@ -25,11 +25,12 @@ from galaxy_core.domain.errors import (
 from galaxy_core.domain.incident import Incident
 from galaxy_core.domain.letter import Letter, Receipt
 from galaxy_core.domain.message import ButtonPressed, Inbound, InboundMessage, Origin
-from galaxy_core.domain.operations import Cancellation
+from galaxy_core.domain.operations import Cancellation, ChannelSign, Heartbeat
 from galaxy_core.domain.people import Deed, Person, Role, may
 from galaxy_core.domain.policy import RetryPolicy
 from galaxy_core.domain.status import PressAnswered
 from galaxy_core.ports.channel import Channel
+from galaxy_core.ports.reporting import Reporting
 from galaxy_core.services._concurrency import together
 from galaxy_core.services.courier import Courier, CourierConfig, CourierPorts
 from galaxy_core.services.gateway.asks import ASK, AskDesk
@@ -81,6 +82,7 @@ class Caduceus:
     _config: GatewayConfig
     _ports: GatewayPorts
     _pid: int | None = None
+    _version: str = ""
     _roster: Roster = field(init=False)
     _courier: Courier = field(init=False)
     _trail: Trail = field(init=False)
@@ -95,9 +97,11 @@ class Caduceus:
     _door: Doorkeeper = field(init=False)
     _stopping: anyio.Event = field(factory=anyio.Event, init=False)
     _menus_known: dict[str, Sequence[tuple[str, Role]]] = field(factory=dict, init=False)
+    _started_at: datetime = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         config, ports = self._config, self._ports
+        self._started_at = ports.clock.now()
         self._roster = Roster(ports.notes, config.people)
         self._courier = self._make_courier()
         self._trail = Trail(ports.mailboxes[0].trail, ports.clock, config.home)
@@ -162,6 +166,7 @@ class Caduceus:
         await self._trail.try_record(self._trail.event(AuditType.DAEMON_STARTED, pid=self._pid))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._incidents.run, name="incidents")
+            tasks.start_soon(self._keep_beating, name="heartbeat")
             tasks.start_soon(self._courier.run, name="courier")
             tasks.start_soon(self._watcher.run, name="watcher")
             tasks.start_soon(self._sweep, name="sweep")
@@ -175,6 +180,7 @@ class Caduceus:
         with anyio.move_on_after(STOP_BUDGET.total_seconds()):
             await self._incidents.flush()
             await self._trail.try_record(self._trail.event(AuditType.DAEMON_STOPPED))
+            await self._beat("stopped")
 
     # ---- hearing
 
@@ -337,6 +343,31 @@ class Caduceus:
     async def _delivered(self, letter: Letter, receipts: tuple[Receipt, ...]) -> None:
         await self._asks.delivered(letter, receipts)
         await self._watcher.delivered(letter, receipts)
+
+    async def _keep_beating(self) -> None:
+        while True:
+            await self._beat("running")
+            await self._ports.clock.sleep(self._config.heartbeat_every)
+
+    async def _beat(self, status: str) -> None:
+        now = self._ports.clock.now()
+        channels = self._ports.channels
+        heartbeat = Heartbeat(
+            daemon="gateway",
+            status=status,
+            machine=self._config.home,
+            started_at=self._started_at,
+            last_heartbeat_at=now,
+            stopped_at=now if status == "stopped" else None,
+            pid=self._pid,
+            version=self._version or None,
+            channels=tuple(
+                each.sign() if isinstance(each, Reporting) else ChannelSign(name=name)
+                for name, each in channels.items()
+            ),
+        )
+        for presence in self._ports.presences:
+            await presence.beat(heartbeat)
 
     async def _sweep(self) -> None:
         pruned_on: date | None = None

@@ -8,7 +8,7 @@ from datetime import timedelta
 from attrs import field, frozen
 
 from galaxy_core.domain.people import Person
-from galaxy_core.domain.policy import OrderLimits, Staleness
+from galaxy_core.domain.policy import HEARTBEAT_EVERY, OrderLimits, Staleness
 from galaxy_core.ports.audit_trail import AuditTrail
 from galaxy_core.ports.channel import Channel
 from galaxy_core.ports.clock import Clock
@@ -59,6 +59,7 @@ class GatewayConfig:
     stop_deadline: timedelta = timedelta(seconds=5)
     """How long, in real time, a sending that was begun may take while the gateway stops; one that
     is cut short is repeated once, marked."""
+    heartbeat_every: timedelta = HEARTBEAT_EVERY
     has_drafts: bool = True
     """Whether the answer is shown while it is written, where the channel can."""
 
@@ -98,6 +99,8 @@ class GatewayPorts:
     menus: Mapping[str, CommandMenu] = field(factory=dict)
     """By channel."""
     transcriber: Transcriber | None = None
+    presences: Sequence[Presence] = ()
+    """Where the gateway says that it lives: in each folder that it serves."""
 
     @property
     def outbox(self) -> Outbox:

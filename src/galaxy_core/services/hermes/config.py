@@ -8,7 +8,12 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from galaxy_core.domain.policy import OrderLimits, RecoveryPolicy, RetryPolicy
+from galaxy_core.domain.policy import (
+    HEARTBEAT_EVERY,
+    OrderLimits,
+    RecoveryPolicy,
+    RetryPolicy,
+)
 from galaxy_core.domain.run import RunLimits
 from galaxy_core.ports.audit_sink import AuditSink
 from galaxy_core.ports.clock import Clock
@@ -59,7 +64,7 @@ class HermesConfig:
     agent is told that nobody answered, and goes on.  None: for ever."""
     renew_every: timedelta = timedelta(seconds=5)
     """Lease renewals; the file queue's lease is 30 s, so five in a row may be missed."""
-    heartbeat_every: timedelta = timedelta(seconds=5)
+    heartbeat_every: timedelta = HEARTBEAT_EVERY
     rescan_every: timedelta = timedelta(seconds=30)
     """Longest sleep between two looks at the queue, should a wake-up get lost."""
     drain_budget: timedelta = timedelta(seconds=30)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import anyio
 
+from galaxy_core.domain.operations import ChannelSign
 from galaxy_core.ports.presence import Presence
 from galaxy_core.testing.clock import START
 from galaxy_core.testing.contracts.contract import Contract, requires
@@ -48,6 +49,11 @@ class PresenceContract(Contract):
             pid=4711,
             version="1.2.3",
             dispatcher="opencode-server",
+            daemon="gateway",
+            channels=(
+                ChannelSign(name="telegram", heard_at=START, trouble="network"),
+                ChannelSign(name="web"),
+            ),
         )
         await presence.beat(heartbeat)
         assert await presence.read() == heartbeat
