@@ -7,6 +7,7 @@ others at any moment.  Then the books are balanced, at Telegram, in the archive 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -86,6 +87,7 @@ class Lives:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
         threading.Thread(target=self._listen, name="lives", daemon=True).start()
 
@@ -139,8 +141,9 @@ class Lives:
 
     def close(self) -> None:
         """No more lives."""
-        if self.process.poll() is None:
-            self.process.kill()
+        # The whole group: a life outlives the program that it was forked from.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate()
 
 
