@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,7 +81,12 @@ async def _serve(plan: WebPlan, token: str) -> int:
 
     failure: GalaxyError | None = None
     try:
-        async with anyio.create_task_group() as tasks, AsyncExitStack() as stack:
+        async with (
+            plan.home.notes() as notes,
+            open_views(plan.home, gateway_look(plan.home)) as views,
+            # Over before the stores are closed.
+            anyio.create_task_group() as tasks,
+        ):
             vigil = Vigil(service_manager(environment()))
 
             def stop() -> None:
@@ -90,8 +94,6 @@ async def _serve(plan: WebPlan, token: str) -> int:
                 tasks.cancel_scope.cancel()
 
             await tasks.start(listen_for_signals, "dashboard", stop, name="signals")
-            notes = await stack.enter_async_context(plan.home.notes())
-            views = await stack.enter_async_context(open_views(plan.home, gateway_look(plan.home)))
             server = make_server(plan, notes, token, views, has_chat=False)
             tasks.start_soon(views.feeding.run, name="figures")
             port = await tasks.start(server.serve, plan.port, name="page")

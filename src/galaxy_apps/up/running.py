@@ -64,7 +64,7 @@ async def run_up(plan: UpPlan, announce: Callable[[str], Awaitable[None]]) -> Ex
     try:
         async with create_task_group() as tasks:
             await tasks.start(listen_for_signals, "up", whole.ask_to_stop, name="signals")
-            await whole.run(tasks)
+            await whole.run()
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         failure = expected_error(group)
@@ -104,38 +104,45 @@ class _Whole:
         if self._stops > PATIENCE_SIGNALS:
             os._exit(ExitCode.INTERRUPTED)
 
-    async def run(self, tasks: TaskGroup) -> None:
+    async def run(self) -> None:
         """Begin, work until told to stop, end."""
-        plan, clock = self._plan, self._plan.home.clock()
+        plan = self._plan
         async with AsyncExitStack() as stack:
             notes = await stack.enter_async_context(plan.home.notes())
             views = await stack.enter_async_context(open_views(plan.home, self._is_gateway_up))
             has_chat = plan.gateway is not None and WEB in plan.gateway.channels
             self._server = make_server(plan.web, notes, plan.token, views, has_chat=has_chat)
-            if plan.stage is not None:
-                model = Part("demo model", partial(_open_model, plan.stage), clock)
-                await tasks.start(model.keep, name=model.name)
-            gateway_ended = Event()
-            async with create_task_group() as machines:
-                for part in self._machines:
-                    await machines.start(part.keep, name=part.name)
+            # Over before the stores are closed, however it ends.
+            async with create_task_group() as others:
+                gateway_ended = Event()
+                async with create_task_group() as machines:
+                    await self._begin(machines, others, views, gateway_ended)
+                    # This block lasts until all machines have stopped.
                 if self._gateway is not None:
-                    await tasks.start(_keep, self._gateway, gateway_ended, name="gateway")
-                figures = Part("figures", partial(_open_figures, views), clock)
-                await tasks.start(figures.keep, name=figures.name)
-                page = Part("page", self._open_page, clock)
-                await tasks.start(page.keep, name=page.name)
-                if not self._stops:
-                    await self._announce(await self._server.address(self._port))
-                    folder = str(plan.home.layout.repo_path)
-                    log.info("up.started", folder=folder, port=self._port)
-                # This block lasts until all machines have stopped.
-            if self._gateway is not None:
-                self._gateway.stop()
-                with move_on_after(GATEWAY_STOPS_WITHIN.total_seconds()):
-                    await gateway_ended.wait()
-            tasks.cancel_scope.cancel()
+                    self._gateway.stop()
+                    with move_on_after(GATEWAY_STOPS_WITHIN.total_seconds()):
+                        await gateway_ended.wait()
+                others.cancel_scope.cancel()
         log.info("up.stopped")
+
+    async def _begin(
+        self, machines: TaskGroup, others: TaskGroup, views: Views, gateway_ended: Event
+    ) -> None:
+        plan, clock = self._plan, self._plan.home.clock()
+        if plan.stage is not None:
+            model = Part("demo model", partial(_open_model, plan.stage), clock)
+            await others.start(model.keep, name=model.name)
+        for part in self._machines:
+            await machines.start(part.keep, name=part.name)
+        if self._gateway is not None:
+            await others.start(_keep, self._gateway, gateway_ended, name="gateway")
+        figures = Part("figures", partial(_open_figures, views), clock)
+        await others.start(figures.keep, name=figures.name)
+        page = Part("page", self._open_page, clock)
+        await others.start(page.keep, name=page.name)
+        if not self._stops:
+            await self._announce(await self._server.address(self._port))
+            log.info("up.started", folder=str(plan.home.layout.repo_path), port=self._port)
 
     async def _is_gateway_up(self) -> bool | None:
         return None if self._gateway is None else self._gateway.is_up
