@@ -1,0 +1,1 @@
+"""Tests of galaxy_apps.services."""
