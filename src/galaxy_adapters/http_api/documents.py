@@ -453,9 +453,8 @@ class AuditList:
 
 @frozen(kw_only=True)
 class ProblemDocument:
-    """Problem details (RFC 9457)."""
+    """Problem details (RFC 9457); without a `type`, so the status says what kind it is."""
 
-    type: str
     title: str
     status: int
     detail: Annotated[str, "What is wrong and what to do about it, in sentences."]

@@ -99,7 +99,9 @@ def _answer(each: Answer) -> dict[str, Any]:
     if each.has_body:
         plain = {"type": "object" if each.media_type == "application/json" else "string"}
         schema = reference(each.document) if each.document else plain
-        described["content"] = {each.media_type: {"schema": schema}}
+        # A schema of a stream is read by some as the whole text's, by others as each event's.
+        is_stream = each.media_type == "text/event-stream"
+        described["content"] = {each.media_type: {} if is_stream else {"schema": schema}}
     return described
 
 
