@@ -105,8 +105,11 @@ format: venv ## Format, and mend what the linter can
 	$(PY) -m ruff check --fix-only
 	$(PY) -m ruff format
 
-test: setup browser ## Run the tests: make test [ARGS="-k queue"] [PYTHON=python3.13]
-	$(ENVIRONMENT) $(PY) -m pytest $(ARGS)
+# Several processes side by side, a file of tests always in one of them: most tests wait for others.
+JOBS ?= 3
+
+test: setup browser ## Run the tests: make test [ARGS="-k queue"] [JOBS=1] [PYTHON=python3.13]
+	$(ENVIRONMENT) $(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 cover: setup browser ## Run the tests and show what they do not reach
 	$(PY) -m coverage erase

@@ -122,13 +122,13 @@ def test_no_adapter_drops_an_inherited_test_silently(suite: type) -> None:
     assert contracts.silent_overrides(suite) == []
 
 
-@pytest.mark.parametrize("suite", set(SUITES.values()), ids=lambda suite: suite.__name__)
+@pytest.mark.parametrize("suite", dict.fromkeys(SUITES.values()), ids=lambda suite: suite.__name__)
 def test_features_that_tests_require_exist(suite: type[Contract]) -> None:
     """A misspelt feature would skip its test for ever."""
     assert contracts.unknown_features(suite, type(suite.features)) == []
 
 
-@pytest.mark.parametrize("suite", set(SUITES.values()), ids=lambda suite: suite.__name__)
+@pytest.mark.parametrize("suite", dict.fromkeys(SUITES.values()), ids=lambda suite: suite.__name__)
 def test_every_contract_test_says_which_rule_it_defends(suite: type) -> None:
     """An adapter's author reads the rule in the failure."""
     tests = [name for name in dir(suite) if name.startswith("test_")]
