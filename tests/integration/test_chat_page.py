@@ -316,6 +316,24 @@ def test_refused_message_is_sent_again(page: Page, site: ChatSite, context: Brow
     assert first == second
 
 
+def test_demo_is_labelled(browser: Browser, tmp_path: Path) -> None:
+    """The page and each answer say that no model was asked; what the gateway itself says does not."""
+    with anyio.from_thread.start_blocking_portal() as portal:
+        site = ChatSite(portal, tmp_path / "demo", is_demo=True)
+        site.start()
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(site.address())
+        ready(page)
+        site.say("These are the commands.", GENERAL)
+        site.say("An answer.", GENERAL, order_id=ORDER)
+        page.wait_for_selector(".letter .label:has-text('Demo answer')")
+        assert page.locator(".letter .label").count() == 1
+        assert page.locator(".demo").is_visible()
+        context.close()
+        site.stop()
+
+
 def test_nothing_of_a_text_runs(page: Page, site: ChatSite) -> None:
     """Tags in messages, titles and names of files are words."""
     attack = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>'

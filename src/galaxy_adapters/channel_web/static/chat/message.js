@@ -97,7 +97,7 @@ function person(message, acts) {
 function letter(message, acts) {
   const head = [];
   if (LOUD[message.severity]) head.push(h("strong", { class: "loud" }, icon("warning"), LOUD[message.severity]));
-  if (message.is_demo) head.push(h("span", { class: "label", title: "From the bundled scripted model, not from a real one" }, "Demo answer"));
+  if (message.is_demo && message.order_id) head.push(h("span", { class: "label", title: "From the bundled scripted model, not from a real one" }, "Demo answer"));
   if (message.is_repeat) head.push(h("span", { class: "label" }, "May be a repeat"));
   const foot = h("footer", {}, timeElement(message.at));
   const act = (label, shape, onclick) => button(label, { shape, is_bare: true, class: "ghost small", "data-keep": label, onclick });
