@@ -324,6 +324,13 @@ class OpencodeServerDispatcher:
             else f"opencode {version} is not one that Galaxy knows ({KNOWN_MAJOR}x); watch it.",
         )
 
+    async def look(self) -> DispatcherHealth | None:
+        return await self.check() if self._is_listening else None
+
+    async def revive(self) -> None:
+        # Whatever comes of it, the reader of events sees to it that there is a server.
+        await self._servers.suspect()
+
     # ---- the connection
 
     @property

@@ -6,7 +6,6 @@ Blocking calls run in threads: a network folder may take its time.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,8 +34,14 @@ class FilesystemMachineFolder(MachineFolder):
 
     def _space(self) -> DiskSpace:
         with storage_errors("look at the disk of", self._layout.repo_path):
-            usage = shutil.disk_usage(self._layout.repo_path)
-        return DiskSpace(free_bytes=usage.free, total_bytes=usage.total)
+            usage = os.statvfs(self._layout.repo_path)
+        return DiskSpace(
+            free_bytes=usage.f_bavail * usage.f_frsize,
+            total_bytes=usage.f_blocks * usage.f_frsize,
+            # btrfs and the like make inodes as they need them, and say 0.
+            free_files=usage.f_favail if usage.f_files else None,
+            total_files=usage.f_files or None,
+        )
 
     async def files_of(self, order_id: OrderId) -> Sequence[str]:
         if why_not_an_order_id(order_id) is not None:

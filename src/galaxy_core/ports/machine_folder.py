@@ -18,6 +18,9 @@ class DiskSpace:
     free_bytes: int
     """What is left for this user."""
     total_bytes: int
+    free_files: int | None = None
+    """How many more files it can hold (inodes); None where it has no such limit."""
+    total_files: int | None = None
 
 
 class MachineFolder(Protocol):

@@ -1,0 +1,28 @@
+"""Port: an agent that can hang, and be brought round."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Protocol, runtime_checkable
+
+from galaxy_core.domain.run import DispatcherHealth
+
+
+@runtime_checkable
+class AgentCare(Protocol):
+    """A dispatcher with something behind it that must be looked after."""
+
+    @abstractmethod
+    async def look(self) -> DispatcherHealth | None:
+        """How it is; None where nothing runs, because nothing was needed so far.
+
+        Starts nothing, never raises, answers within seconds.
+        """
+
+    @abstractmethod
+    async def revive(self) -> None:
+        """It was seen not to answer: make sure, and replace it if it is stuck.
+
+        May take a minute.  Safe twice and concurrently.  What runs is gone on with, by the
+        dispatcher's own means.
+        """
