@@ -317,7 +317,7 @@ def test_refused_message_is_sent_again(page: Page, site: ChatSite, context: Brow
 
 
 def test_demo_is_labelled(browser: Browser, tmp_path: Path) -> None:
-    """The page and each answer say that no model was asked; what the gateway itself says does not."""
+    """The page and each answer say that no model was asked; the gateway's own words do not."""
     with anyio.from_thread.start_blocking_portal() as portal:
         site = ChatSite(portal, tmp_path / "demo", is_demo=True)
         site.start()
