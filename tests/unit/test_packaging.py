@@ -172,6 +172,15 @@ def test_wheel_holds_the_three_packages_and_their_types(wheel: zipfile.ZipFile) 
     assert "galaxy_core/testing/__init__.py" in names
 
 
+def test_wheel_holds_the_services(wheel: zipfile.ZipFile) -> None:
+    """`galaxy services install` has its files where no sources lie beside it."""
+    names = set(wheel.namelist())
+    for path in (PROJECT_ROOT / "services").rglob("*"):
+        if path.is_file():
+            inside = path.relative_to(PROJECT_ROOT / "services")
+            assert f"galaxy_apps/services_data/{inside}" in names
+
+
 def test_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
     """Tests, benchmarks and caches stay at home."""
     tops = {name.split("/")[0] for name in wheel.namelist()}

@@ -68,3 +68,12 @@ def test_terminal_sequences_are_removed() -> None:
     assert without_ansi("\x1b[1;31mError\x1b[0m: \x1b]8;;http://x\x1b\\no\x1b]0;t\x07!") == (
         "Error: no!"
     )
+
+
+def test_the_agent_is_not_told_of_our_service(tmp_path: Path) -> None:
+    """What systemd tells a service is not for its children, the way to its secrets least of all."""
+    ours = ("CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")
+    given = dict.fromkeys(ours, "/run/x") | {"XDG_RUNTIME_DIR": "/run/user/1"}
+    kept = child_environment(given, directory=tmp_path)
+    assert not {*ours} & {*kept}
+    assert kept["XDG_RUNTIME_DIR"] == "/run/user/1"

@@ -312,3 +312,16 @@ async def test_cancelled(world: World) -> None:
     async with world.running():
         world.telegram.says(failure(Trouble.TOKEN))
         await settle()
+
+
+async def test_a_question_that_hangs_is_seen(world: World) -> None:
+    """No answer for as long as Telegram may take is usual; two minutes beyond that is a defect."""
+    assert world.poller.stuck_for() is None
+    async with world.running():
+        await world.clock.elapse(timedelta(seconds=149))
+        assert world.poller.stuck_for() is None
+        await world.clock.elapse(timedelta(seconds=2))
+        assert world.poller.stuck_for() == timedelta(seconds=151)
+        world.telegram.says(updates(1))
+        await settle()
+        assert world.poller.stuck_for() is None
