@@ -9,6 +9,7 @@ from attrs import define, field
 
 from galaxy_apps.late import IncidentRelay
 from galaxy_apps.settings import Configuration, NetworkFolder
+from galaxy_apps.wiring import masked_sink
 from galaxy_core.domain.people import Person, Role
 from galaxy_core.wire.layout import Layout
 
@@ -71,8 +72,9 @@ class Home:
         """The trail of the gateway's own deeds, for writing."""
         from galaxy_adapters.audit_jsonl import JsonlAuditSink
 
-        megabytes = self.configuration.settings.audit.rotate_megabytes
-        return JsonlAuditSink(self.layout.audit_log, rotate_bytes=megabytes * MEGABYTE)
+        settings = self.configuration.settings
+        size = settings.audit.rotate_megabytes * MEGABYTE
+        return masked_sink(JsonlAuditSink(self.layout.audit_log, rotate_bytes=size), settings)
 
     def audit_trail(self) -> AuditTrail:
         """The same, for reading."""

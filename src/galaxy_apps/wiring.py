@@ -5,7 +5,7 @@ Every adapter is imported where it is made: `galaxy order list` must not pay for
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -165,7 +165,8 @@ class Place:
         from galaxy_adapters.audit_jsonl import JsonlAuditSink
 
         megabytes = self.settings.audit.rotate_megabytes
-        return JsonlAuditSink(self.layout.audit_log, rotate_bytes=megabytes * MEGABYTE)
+        sink = JsonlAuditSink(self.layout.audit_log, rotate_bytes=megabytes * MEGABYTE)
+        return masked_sink(sink, self.settings)
 
     def audit_trail(self, anchors: Sequence[str] = ()) -> AuditTrail:
         """The audit trail, for reading."""
@@ -226,6 +227,21 @@ class Place:
             )
         defaults = OpencodeDefaults(agent=opencode.agent, model=opencode.model)
         return OpencodeServerDispatcher(servers, clock=self.clock(), defaults=defaults)
+
+
+def masked_sink(sink: AuditSink, settings: Settings) -> AuditSink:
+    """The trail's writer, without secrets where the settings want it so."""
+    from galaxy_core.services.masking import MaskingAuditSink
+
+    mask = secret_mask(settings)
+    return sink if mask is None else MaskingAuditSink(sink, mask)
+
+
+def secret_mask(settings: Settings) -> Callable[[str], str] | None:
+    """What takes secrets out of texts; None where the settings do not want it."""
+    from galaxy_core.domain.secrets import SecretMask
+
+    return SecretMask(settings.secrets()) if settings.security.mask_secrets else None
 
 
 def is_demo(settings: Settings) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from attrs import define, field
 
 from galaxy_apps.home import NAME, TELEGRAM, WEB, Home
 from galaxy_apps.settings import Machine, SettingsError
-from galaxy_apps.wiring import Place, open_desk
+from galaxy_apps.wiring import Place, open_desk, secret_mask
 from galaxy_apps.wiring_telegram import open_telegram
 from galaxy_apps.wiring_web import open_web_channel
 
@@ -131,7 +131,7 @@ async def build_gateway(
                 on_chat(web)
                 stack.callback(on_chat, None)
         ports = GatewayPorts(
-            channels=channels,
+            channels=_masked(channels, home),
             machines=machines,
             mailboxes=_mailboxes(home, places, sinks),
             notes=notes,
@@ -145,6 +145,16 @@ async def build_gateway(
         caduceus = Caduceus(gateway_config(plan), ports, os.getpid(), installed_version())
         home.incidents.hand_on_to(caduceus)
         yield caduceus
+
+
+def _masked(channels: Mapping[str, Channel], home: Home) -> Mapping[str, Channel]:
+    """The channels, without secrets on the way out where the settings want it so."""
+    from galaxy_core.services.masking import MaskingChannel
+
+    mask = secret_mask(home.configuration.settings)
+    if mask is None:
+        return channels
+    return {name: MaskingChannel(channel, mask) for name, channel in channels.items()}
 
 
 @define

@@ -195,6 +195,25 @@ class AuditSettings:
     rotate_megabytes: int = field(default=64, metadata=key("rotate_megabytes", minimum=1))
     """Size at which a new file is begun (the chain goes on in it).  64 MB are about 200,000 lines:
     rarely a second file, and one that an editor still opens.  Nothing is ever deleted."""
+    anchor: bool = field(default=True, metadata=key("anchor"))
+    """Whether the gateway writes the head of each trail to the owners once a day: a trail whose end
+    was cut off, or that was made anew, is found by it.  In a chat it is out of this machine's
+    reach, at the cost of one short message a day."""
+    anchor_file: Path | None = field(default=None, metadata=key("anchor_file"))
+    """File to which the same heads are added, for a disk or a mount that others cannot write;
+    relative paths begin at the folder that holds `.galaxy`.  None: no file."""
+
+
+@frozen(kw_only=True)
+class SecuritySettings:
+    """What is kept from leaving, and from coming in."""
+
+    mask_secrets: bool = field(default=True, metadata=key("mask_secrets"))
+    """Whether tokens, keys and passwords are masked in what goes to chats and into the trail.
+    Answers and letters on this machine's disk, and orders to the agent, stay as they are."""
+    order_group: str | None = field(default=None, metadata=key("order_group"))
+    """Group of this machine's users whose files are taken as orders too.  None: orders are taken
+    from files of the user that Hermes runs as, and of root, alone."""
 
 
 @frozen(kw_only=True)
@@ -214,6 +233,7 @@ class Settings:
     limits: LimitSettings = field(factory=LimitSettings, metadata=key("limits"))
     web: WebSettings = field(factory=WebSettings, metadata=key("web"))
     audit: AuditSettings = field(factory=AuditSettings, metadata=key("audit"))
+    security: SecuritySettings = field(factory=SecuritySettings, metadata=key("security"))
     projects: Mapping[str, ProjectSettings] = field(factory=dict, metadata=key("projects"))
     """By name."""
 

@@ -124,6 +124,9 @@ def test_every_key_arrives(folder: Path) -> None:
     assert settings.limits.silence == timedelta(minutes=1)
     assert settings.limits.steps is None
     assert settings.audit.rotate_megabytes == 1
+    assert (settings.audit.anchor, settings.audit.anchor_file) == (False, Path("heads.txt"))
+    assert not settings.security.mask_secrets
+    assert settings.security.order_group == "galaxy"
     assert settings.projects["site"].preamble == "Be brief."
 
 
