@@ -80,7 +80,10 @@ class Systemd:
         """One command; raises `ServiceCommandFailed` with what the manager said."""
         answer = self._run(*self.words, *words)
         if answer.returncode != 0:
-            raise ServiceCommandFailed(f"`{' '.join((*self.words, *words))}`: {_said(answer)}")
+            raise ServiceCommandFailed(
+                f"`{' '.join((*self.words, *words))}`: {_said(answer)} "
+                "`galaxy services status` shows which, `galaxy services logs` why."
+            )
 
     def units(self, *patterns: str) -> tuple[str, ...]:
         """Units of these names that the manager knows."""

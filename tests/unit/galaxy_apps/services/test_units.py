@@ -94,7 +94,9 @@ def test_every_protection_that_is_left_out_has_its_reason(name: str) -> None:
     def settings(file: str) -> set[str]:
         text = (sources() / file).read_text(encoding="utf-8")
         found = re.findall(r"^(?:#@\w+ )?([A-Z]\w+)=", text, re.MULTILINE)
-        return {each for each in found if each in NEEDS_NAMESPACE or each.startswith("Restrict")}
+        others = {"MemoryDenyWriteExecute", "SystemCallArchitectures", "UMask", "NoNewPrivileges"}
+        restricting = {each for each in found if each.startswith("Restrict")}
+        return restricting | {*found} & (others | {*NEEDS_NAMESPACE})
 
     text = (sources() / f"{name}.service").read_text(encoding="utf-8")
     reasons = set(re.findall(r"([A-Z]\w+)=", text.partition("# Left out:")[2]))
