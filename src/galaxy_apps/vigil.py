@@ -140,7 +140,8 @@ class Vigil:
 
     def over_gateway(self, ports: GatewayPorts) -> GatewayPorts:
         """The same, with the courier's looks into its outboxes and the channels' ears heard of."""
-        for name, channel in ports.channels.items():
+        # What stands before a channel (masking) need not have all of it.
+        for name, channel in {**ports.channels, **ports.reports}.items():
             if isinstance(channel, Asking):
                 self.check(partial(_stuck, name, channel))
         return evolve(

@@ -322,6 +322,7 @@ async def build_hermes(
         if place.settings.opencode.url is not None:
             await _require_answer(dispatcher)
         queue = await stack.enter_async_context(place.queue())
+        audit = place.audit_sink()
         ports = HermesPorts(
             queue=vigil.over_queue(queue) if vigil else queue,
             catalogue=place.catalogue(),
@@ -331,7 +332,7 @@ async def build_hermes(
             sessions=place.sessions(),
             control=place.control(),
             progress=place.progress(),
-            audit=place.audit_sink(),
+            audit=audit,
             presence=vigil.over_presence(place.presence()) if vigil else place.presence(),
             dispatcher=dispatcher,
             clock=place.clock(),
@@ -340,7 +341,13 @@ async def build_hermes(
         config = evolve(hermes_config(place), warms_up=is_service)
         hermes = Hermes(ports, config, installed_version(), os.getpid())
         place.incidents.hand_on_to(hermes)
-        yield hermes
+        if is_service:
+            from galaxy_apps.watching import watching_hermes
+
+            async with watching_hermes(place, dispatcher, audit):
+                yield hermes
+        else:
+            yield hermes
         # A run that was given back goes on while Hermes restarts; an idle server is not left.
         if not hermes.has_left_runs and isinstance(dispatcher, EndsItsServer):
             dispatcher.end_server_with_us()

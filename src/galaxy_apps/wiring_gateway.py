@@ -14,6 +14,7 @@ from galaxy_apps.settings import Machine, SettingsError
 from galaxy_apps.wiring import Place, open_desk, secret_mask
 from galaxy_apps.wiring_telegram import open_telegram
 from galaxy_apps.wiring_web import open_web_channel
+from galaxy_core.ports.reporting import Reporting
 
 if TYPE_CHECKING:
     from galaxy_adapters.channel_web import WebChannel
@@ -108,6 +109,7 @@ async def build_gateway(
     import os
 
     from galaxy_apps.version import installed_version
+    from galaxy_apps.watching import watching_gateway
     from galaxy_core.services.gateway.caduceus import Caduceus
     from galaxy_core.services.gateway.config import GatewayPorts
 
@@ -138,13 +140,15 @@ async def build_gateway(
             clock=home.clock(),
             menus=menus,
             transcriber=await _transcriber(home, stack),
+            reports={n: each for n, each in channels.items() if isinstance(each, Reporting)},
             presences=_presences(home, places),
         )
         if vigil is not None:
             ports = vigil.over_gateway(ports)
         caduceus = Caduceus(gateway_config(plan), ports, os.getpid(), installed_version())
         home.incidents.hand_on_to(caduceus)
-        yield caduceus
+        async with watching_gateway(home, ports):
+            yield caduceus
 
 
 def _masked(channels: Mapping[str, Channel], home: Home) -> Mapping[str, Channel]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from galaxy_apps.settings.alerts import AlertSettings
 from galaxy_apps.settings.channels import TelegramSettings, WebhookSettings, WebSettings
 from galaxy_apps.settings.model import Settings
 from galaxy_apps.settings.problems import nearest
@@ -47,6 +48,7 @@ def contradictions(settings: Settings) -> list[str]:
     if url is not None:
         example = "https://api.openai.com/v1"
         problems += _url_problems("transcription.url", url, example, "use transcription.api_key")
+    problems += _alert_problems(settings.alerts)
     problems += _telegram_problems(settings.telegram)
     problems += _web_problems(settings.web)
     problems += [
@@ -91,6 +93,20 @@ def doubts(settings: Settings) -> list[str]:
 
 def _is_id(text: str) -> bool:
     return text.isascii() and text.isdecimal() and text == str(int(text))
+
+
+def _alert_problems(alerts: AlertSettings) -> list[str]:
+    problems = []
+    if alerts.url is not None:
+        example = "https://ntfy.sh/a-name-that-nobody-guesses"
+        problems += _url_problems("alerts.url", alerts.url.reveal(), example, "use alerts.token")
+    if alerts.token is not None and alerts.url is None:
+        problems.append("alerts.token: it goes to alerts.url; set that")
+    try:
+        alerts.quiet  # noqa: B018 - it raises
+    except ValueError as error:
+        problems.append(f"alerts.quiet_hours: {error}")
+    return problems
 
 
 def _telegram_problems(telegram: TelegramSettings) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from galaxy_apps.settings.alerts import AlertSettings
 from galaxy_apps.settings.channels import (
     PairingSettings,
     TelegramSettings,
@@ -234,6 +235,7 @@ class Settings:
     web: WebSettings = field(factory=WebSettings, metadata=key("web"))
     audit: AuditSettings = field(factory=AuditSettings, metadata=key("audit"))
     security: SecuritySettings = field(factory=SecuritySettings, metadata=key("security"))
+    alerts: AlertSettings = field(factory=AlertSettings, metadata=key("alerts"))
     projects: Mapping[str, ProjectSettings] = field(factory=dict, metadata=key("projects"))
     """By name."""
 
@@ -246,6 +248,8 @@ class Settings:
             self.transcription.api_key,
             self.web.token,
             self.web.password,
+            self.alerts.url,
+            self.alerts.token,
             webhook.secret if webhook else None,
         )
         return tuple(secret.reveal() for secret in wrapped if secret is not None)

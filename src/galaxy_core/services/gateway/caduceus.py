@@ -30,7 +30,6 @@ from galaxy_core.domain.people import Deed, Person, Role, may
 from galaxy_core.domain.policy import RetryPolicy
 from galaxy_core.domain.status import PressAnswered
 from galaxy_core.ports.channel import Channel
-from galaxy_core.ports.reporting import Reporting
 from galaxy_core.services._concurrency import together
 from galaxy_core.services.courier import Courier, CourierConfig, CourierPorts
 from galaxy_core.services.gateway.asks import ASK, AskDesk
@@ -351,7 +350,7 @@ class Caduceus:
 
     async def _beat(self, status: str) -> None:
         now = self._ports.clock.now()
-        channels = self._ports.channels
+        reports = self._ports.reports
         heartbeat = Heartbeat(
             daemon="gateway",
             status=status,
@@ -362,8 +361,8 @@ class Caduceus:
             pid=self._pid,
             version=self._version or None,
             channels=tuple(
-                each.sign() if isinstance(each, Reporting) else ChannelSign(name=name)
-                for name, each in channels.items()
+                reports[name].sign() if name in reports else ChannelSign(name=name)
+                for name in self._ports.channels
             ),
         )
         for presence in self._ports.presences:

@@ -19,6 +19,7 @@ from galaxy_core.ports.order_catalogue import OrderCatalogue
 from galaxy_core.ports.outbox import Outbox
 from galaxy_core.ports.presence import Presence
 from galaxy_core.ports.progress_feed import ProgressFeed
+from galaxy_core.ports.reporting import Reporting
 from galaxy_core.ports.response_store import ResponseStore
 from galaxy_core.ports.session_store import SessionStore
 from galaxy_core.ports.transcriber import Transcriber
@@ -99,6 +100,8 @@ class GatewayPorts:
     menus: Mapping[str, CommandMenu] = field(factory=dict)
     """By channel."""
     transcriber: Transcriber | None = None
+    reports: Mapping[str, Reporting] = field(factory=dict)
+    """Channels, by name, that know how they get on with their other side."""
     presences: Sequence[Presence] = ()
     """Where the gateway says that it lives: in each folder that it serves."""
 

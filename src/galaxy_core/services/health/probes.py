@@ -89,13 +89,15 @@ class GatewayLook:
         return [gateway]
 
 
-def channels_look(channels: Mapping[str, object]) -> Callable[[], Awaitable[Sequence[Sight]]]:
-    """The gateway's look at its ways to people."""
+def channels_look(
+    reports: Mapping[str, Reporting], *, has_others: bool
+) -> Callable[[], Awaitable[Sequence[Sight]]]:
+    """The gateway's look at its ways to people; `has_others` says that there are other ones."""
 
     async def look() -> Sequence[Sight]:
-        signs = [each.sign() for each in channels.values() if isinstance(each, Reporting)]
-        # People who have no other way cannot be told by it; of the rest its own adapter tells.
-        return [_channel(sign, has_other=len(channels) > 1) for sign in signs]
+        # People who have no other way cannot be told by it.
+        signs = [each.sign() for each in reports.values()]
+        return [_channel(sign, has_other=has_others or len(reports) > 1) for sign in signs]
 
     return look
 
