@@ -13,13 +13,20 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from attrs import define, evolve, field
 
 from galaxy_apps.late import IncidentRelay, LaterControl
-from galaxy_apps.settings import DispatcherKind, Machine, NetworkFolder, Settings, environment
+from galaxy_apps.settings import (
+    DispatcherKind,
+    Machine,
+    NetworkFolder,
+    Settings,
+    SettingsError,
+    environment,
+)
 from galaxy_core.domain.errors import DispatcherUnavailable
 from galaxy_core.domain.ids import ConversationKey
 from galaxy_core.wire.layout import Layout
 
 if TYPE_CHECKING:
-    from galaxy_adapters.queue_filesystem import FilesystemOrderQueue
+    from galaxy_adapters.queue_filesystem import FilesystemOrderQueue, Trust
     from galaxy_apps.vigil import Vigil
     from galaxy_core.ports.audit_sink import AuditSink
     from galaxy_core.ports.audit_trail import AuditTrail
@@ -88,7 +95,23 @@ class Place:
             names=self.machine.names or (),
             others=self.machine.others,
             is_polling=self.is_polling,
+            trust=self.trust(),
         )
+
+    def trust(self) -> Trust:
+        """Whose files are orders.  Raises `SettingsError` for a group that does not exist."""
+        import grp
+
+        from galaxy_adapters.queue_filesystem import Trust
+
+        name = self.settings.security.order_group
+        if name is None:
+            return Trust()
+        try:
+            return Trust(group=int(name) if name.isdecimal() else grp.getgrnam(name).gr_gid)
+        except KeyError:
+            problem = f"security.order_group: this machine has no group {name!r}"
+            raise SettingsError(problem) from None
 
     def catalogue(self) -> OrderCatalogue:
         """All orders, for people."""

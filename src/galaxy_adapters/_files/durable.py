@@ -38,7 +38,7 @@ def write_durably(
     path: Path,
     data: bytes,
     *,
-    mode: int = 0o644,
+    mode: int = 0o600,
     scratch: Path | None = None,
     modified_ns: int | None = None,
 ) -> None:
@@ -60,7 +60,7 @@ def create_durably(
     path: Path,
     data: bytes,
     *,
-    mode: int = 0o644,
+    mode: int = 0o600,
     scratch: Path | None = None,
     modified_ns: int | None = None,
 ) -> bool:
@@ -80,7 +80,7 @@ def create_named(
     path: Path,
     data: bytes,
     *,
-    mode: int = 0o644,
+    mode: int = 0o600,
     scratch: Path | None = None,
     modified_ns: int | None = None,
 ) -> bool:
@@ -118,7 +118,7 @@ class Publication:
 
     def begin(self) -> bool:
         """Give the file its name; False, with nothing done, when another file has that."""
-        name, self._fd = _open_scratch(self._scratch, 0o644)
+        name, self._fd = _open_scratch(self._scratch, 0o600)
         is_begun = False
         try:
             with _dropped_on_error(name):
@@ -157,7 +157,7 @@ class Publication:
 
 
 def replace_atomically(
-    path: Path, data: bytes, *, mode: int = 0o644, scratch: Path | None = None
+    path: Path, data: bytes, *, mode: int = 0o600, scratch: Path | None = None
 ) -> None:
     """Replace `path` with `data`, seen whole by every reader; a power cut may undo it.
 
@@ -191,7 +191,7 @@ def sync_directory(path: Path) -> None:
             os.close(fd)
 
 
-def make_durable_folder(path: Path, *, mode: int = 0o755) -> None:
+def make_durable_folder(path: Path, *, mode: int = 0o700) -> None:
     """Make a folder and those above it; each new one survives a power cut.  Safe twice."""
     missing = [p for p in (path, *path.parents) if not p.is_dir()]
     with storage_errors("make the folder", path):

@@ -24,7 +24,7 @@ def exclusive_lock(path: Path, *, timeout: timedelta = LOCK_PATIENCE) -> Iterato
     Blocks.  Keeps threads of one process apart too.  The file must never be removed: a lock on
     a removed file excludes nobody.  Raises `OSError`, `TimeoutError` (which is one) included.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         _acquire(fd, path, timeout.total_seconds())
         yield

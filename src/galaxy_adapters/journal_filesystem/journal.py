@@ -116,7 +116,7 @@ class FilesystemRunJournal(RunJournal):
 def _opened_alone(path: Path) -> Iterator[int]:
     """Open the journal for appending; no other process or thread appends meanwhile."""
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    fd = os.open(path, flags, 0o644)
+    fd = os.open(path, flags, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield fd

@@ -146,7 +146,7 @@ class FeedWriter:
         if self._fd is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-            self._fd = os.open(self._path, flags, 0o644)
+            self._fd = os.open(self._path, flags, 0o600)
         return self._fd
 
     def _close_file(self) -> None:

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from galaxy_adapters.queue_filesystem._times import QueueTimes
+    from galaxy_adapters.queue_filesystem._trust import Trust
     from galaxy_adapters.queue_filesystem.catalogue import FilesystemOrderCatalogue
     from galaxy_adapters.queue_filesystem.queue import FilesystemOrderQueue
 
-__all__ = ["FilesystemOrderCatalogue", "FilesystemOrderQueue", "QueueTimes"]
+__all__ = ["FilesystemOrderCatalogue", "FilesystemOrderQueue", "QueueTimes", "Trust"]
 
 _HOMES = {
     "FilesystemOrderCatalogue": "catalogue",
     "FilesystemOrderQueue": "queue",
     "QueueTimes": "_times",
+    "Trust": "_trust",
 }
 
 

@@ -116,7 +116,7 @@ class Healer:
 
     def _return(self, ball: Ball, reason: str) -> str | None:
         path = self.paths.ball(ball)
-        found = read_order(path, ball.name, max_bytes=self.max_file_bytes)
+        found = read_order(path, ball.name, max_bytes=self.max_file_bytes, trust=self.paths.trust)
         if isinstance(found, Unfit) and found.fault is not Fault.UNREADABLE:
             if found.fault is not Fault.GONE:
                 self.holding.hide(ball)

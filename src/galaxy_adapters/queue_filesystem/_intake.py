@@ -134,7 +134,7 @@ class Intake:
             return known
         if len(os.fsencode(name)) > MAX_NAME_BYTES:
             return self._shorten(name)
-        found = read_order(path, name, max_bytes=self.max_file_bytes)
+        found = read_order(path, name, max_bytes=self.max_file_bytes, trust=self.paths.trust)
         if isinstance(found, Unfit):
             self.index.remove(name)
             self._judge(name, found)

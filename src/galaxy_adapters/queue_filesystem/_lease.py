@@ -65,7 +65,9 @@ class Desk:
 
     def inspect(self, ball: Ball) -> Found | Unfit:
         """Read what was taken.  Does not block for longer than a read."""
-        return read_order(self.paths.ball(ball), ball.name, max_bytes=self.max_file_bytes)
+        return read_order(
+            self.paths.ball(ball), ball.name, max_bytes=self.max_file_bytes, trust=self.paths.trust
+        )
 
     def note_for(self, name: str, found: Found) -> Note | None:
         """The note that belongs to this content."""

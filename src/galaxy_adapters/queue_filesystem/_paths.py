@@ -18,6 +18,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from galaxy_adapters.queue_filesystem._trust import Trust
 from galaxy_core.domain.ids import ConversationKey
 from galaxy_core.wire.layout import Layout
 
@@ -91,8 +92,9 @@ class Ball:
 class QueuePaths:
     """The queue's folders as strings: joined thousands of times a second."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, trust: Trust | None = None) -> None:
         state = os.fspath(layout.queue_state)
+        self.trust = trust
         self.layout = layout
         self.orders = os.fspath(layout.orders)
         self.archive = os.fspath(layout.archive)

@@ -12,10 +12,11 @@ import stat as stat_modes
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from galaxy_adapters._files import storage_unavailable
 from galaxy_adapters.queue_filesystem._paths import stem_of
+from galaxy_adapters.queue_filesystem._trust import Trust
 from galaxy_core.domain.errors import UnreadableFile
 from galaxy_core.domain.order import Order
 from galaxy_core.wire.order import decode_order
@@ -73,9 +74,12 @@ def time_of(modified_ns: int) -> datetime:
     return _EPOCH + timedelta(microseconds=modified_ns // 1000)
 
 
-def read_order(path: str, name: str, *, max_bytes: int = MAX_FILE_BYTES) -> Found | Unfit:
+def read_order(
+    path: str, name: str, *, max_bytes: int = MAX_FILE_BYTES, trust: Trust | None = None
+) -> Found | Unfit:
     """Read the order in `path`, whose file was dropped in as `name`.
 
+    One of somebody whom `trust` does not name is refused: it ends without being run.
     Raises `StorageUnavailable` when the disk does not give it out; whatever is wrong with the
     file itself is `Unfit`.
     """
@@ -106,6 +110,8 @@ def read_order(path: str, name: str, *, max_bytes: int = MAX_FILE_BYTES) -> Foun
         order = decode_order(data, name=stem_of(name), received_at=time_of(stat.st_mtime_ns))
     except UnreadableFile as error:
         return Unfit(Fault.UNREADABLE, str(error), stamp)
+    if trust is not None and (problem := trust.why_not(stat)) is not None:
+        order = evolve(order, refusals=(problem, *order.refusals))
     return Found(order, stamp, hashlib.sha256(data).hexdigest())
 
 

@@ -41,7 +41,7 @@ class WorkerLife:
         with storage_errors("write", fresh):
             # Not inherited by children (Python's default): an agent that outlives us must not
             # keep the lock.  Locked before it has its name: an unlocked one is taken for dead.
-            fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.write(fd, b"%016d\n" % self._beats + _description().encode())

@@ -42,6 +42,7 @@ from galaxy_adapters.queue_filesystem._paths import Ball, QueuePaths
 from galaxy_adapters.queue_filesystem._reader import MAX_FILE_BYTES
 from galaxy_adapters.queue_filesystem._signal import wait_or_sleep
 from galaxy_adapters.queue_filesystem._times import QueueTimes
+from galaxy_adapters.queue_filesystem._trust import Trust, close_to_strangers, folder_was_open
 from galaxy_adapters.queue_filesystem._workers import Observer, WorkerLife
 from galaxy_core.domain.delivery import Delivery
 from galaxy_core.domain.errors import LeaseLost, UnsupportedFilesystem
@@ -67,8 +68,9 @@ class FilesystemOrderQueue(OrderQueue):
 
     `machine` names the conversation of orders that have none; `names` are the machine names that
     are ours, `others` those that another Hermes serves from this folder.  People's wishes to
-    cancel are asked from `control`.  `enqueue` works at any time; everything else between
-    `async with` and its end, which is the worker's life.
+    cancel are asked from `control`; `trust` says whose files are orders (None: ours and root's).
+    `enqueue` works at any time; everything else between `async with` and its end, which is the
+    worker's life.
 
     Raises `UnsupportedFilesystem` at `async with` for a folder on a network file system, unless
     `is_polling` says that it is to be polled (and that no other host works in it).
@@ -87,12 +89,14 @@ class FilesystemOrderQueue(OrderQueue):
         times: QueueTimes | None = None,
         max_file_bytes: int = MAX_FILE_BYTES,
         is_polling: bool = False,
+        trust: Trust | None = None,
     ) -> None:
         times = times or QueueTimes()
+        self._incidents = incidents
         self._layout = layout
         self._clock = clock
         self._is_polling = is_polling
-        paths = self._paths = QueuePaths(layout)
+        paths = self._paths = QueuePaths(layout, trust or Trust())
         archive = Archive(paths)
         aside = Aside(paths, incidents)
         self._identity = Identity(paths, archive)
@@ -191,6 +195,8 @@ class FilesystemOrderQueue(OrderQueue):
         folders = self._paths.folders()
         for folder in folders:
             make_durable_folder(folder)
+        if close_to_strangers(folders[0]):
+            self._incidents.report(folder_was_open(folders[0], self._clock.now()))
         if not self._is_polling:
             refuse_network_folder(folders[0])
         with storage_errors("read the folder", folders[0]):
