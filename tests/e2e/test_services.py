@@ -114,6 +114,13 @@ def host(
         token.write_text(telegram.token, encoding="utf-8")
         token.chmod(0o600)
         host = Host(manager, machine, telegram, owner)
+        # As a person would with `systemctl edit`: this host's port 5000 may be somebody's.
+        drop_in = manager.units / f"{DASHBOARD}.d" / "port.conf"
+        drop_in.parent.mkdir()
+        program = f'"{sys.executable}" -P -m galaxy_apps.dashboard --port 0'
+        drop_in.write_text(
+            f'[Service]\nExecStart=\nExecStart={program} --config "{machine.config}"\n'
+        )
         host.must("install", *NAMES)
         yield host
 
@@ -274,16 +281,12 @@ def test_changed_files_are_left_alone(host: Host) -> None:
 @pytest.mark.slow
 def test_uninstalling_leaves_nothing(host: Host) -> None:
     """No file, no link, no process; the folder's orders and settings stay."""
-    drop_in = host.manager.units / f"{HERMES}.d" / "mine.conf"
-    drop_in.parent.mkdir()
-    drop_in.write_text("[Service]\nNice=1\n")
     before = {path.name for path in host.machine.layout.archive.iterdir()}
     host.must("uninstall")
+    drop_in = host.manager.units / f"{DASHBOARD}.d" / "port.conf"  # a person's, not ours
     assert [p for p in host.manager.units.rglob("*") if not p.is_dir()] == [drop_in]
     left = [command_of(pid) for pid in host.manager.processes()]
     assert not [line for line in left if "galaxy" in line.replace(str(host.manager.folder), "")]
     assert not [line for line in left if "serve --hostname" in line]
     assert {path.name for path in host.machine.layout.archive.iterdir()} == before
-    drop_in.unlink()
-    drop_in.parent.rmdir()
     host.must("install", *NAMES)
