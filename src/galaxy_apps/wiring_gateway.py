@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from galaxy_core.ports.outbox import Outbox
     from galaxy_core.ports.presence import Presence
     from galaxy_core.ports.transcriber import Transcriber
+    from galaxy_core.services.anchoring import AnchorDesk
     from galaxy_core.services.courier import Mailbox
     from galaxy_core.services.gateway.caduceus import Caduceus
     from galaxy_core.services.gateway.config import GatewayConfig, MachinePorts
@@ -142,6 +143,7 @@ async def build_gateway(
             transcriber=await _transcriber(home, stack),
             reports={n: each for n, each in channels.items() if isinstance(each, Reporting)},
             presences=_presences(home, places),
+            anchors=_anchors(home, places),
         )
         if vigil is not None:
             ports = vigil.over_gateway(ports)
@@ -225,6 +227,25 @@ def _mailboxes(home: Home, places: Sequence[Place], sinks: Sinks) -> list[Mailbo
     for place in places:
         add(place.machine.name, place)
     return list(boxes.values())
+
+
+def _anchors(home: Home, places: Sequence[Place]) -> AnchorDesk | None:
+    """Who writes the heads of the trails down; None where nobody wants them."""
+    settings = home.configuration.settings.audit
+    if not settings.anchor and settings.anchor_file is None:
+        return None
+    from galaxy_adapters.anchors_file import FileAnchorLog
+    from galaxy_core.services.anchoring import AnchorDesk
+
+    names: dict[str, str] = {}
+    for place in places:
+        names.setdefault(str(place.layout.repo_path), place.machine.name)
+    names.setdefault(str(home.layout.repo_path), NAME)
+    trails = {names[str(home.layout.repo_path)]: home.audit_trail()}
+    trails |= {names[str(each.layout.repo_path)]: each.audit_trail() for each in places}
+    file = settings.anchor_file
+    log = FileAnchorLog(home.layout.repo_path / file.expanduser()) if file is not None else None
+    return AnchorDesk(trails, home.outbox(), home.clock(), log, settings.anchor)
 
 
 async def _transcriber(home: Home, stack: AsyncExitStack) -> Transcriber | None:

@@ -376,12 +376,20 @@ class Caduceus:
                 if (now := self._ports.clock.now()).date() != pruned_on:
                     for kind in OVER:
                         await self._ports.notes.prune(kind, now - REMEMBERED)
+                    await self._anchor()
                     pruned_on = now.date()
             except TransientError as error:
                 log.warning("asks.sweep_failed", error=str(error))
             except Exception:  # a bug of ours must not end the gateway
                 log.exception("asks.sweep_crashed")
             await self._ports.clock.sleep(SWEEP_EVERY)
+
+    async def _anchor(self) -> None:
+        if self._ports.anchors is not None:
+            people = await self._roster.people()
+            owners = [own_chat(person) for person in people if person.role is Role.OWNER]
+            reached = [owner for owner in owners if owner.channel in self._ports.channels]
+            await self._ports.anchors.anchor(reached)
 
     async def _keep_people(self) -> None:
         """Notice who was let in meanwhile, and show everybody the commands that they may use."""

@@ -23,6 +23,7 @@ from galaxy_core.ports.reporting import Reporting
 from galaxy_core.ports.response_store import ResponseStore
 from galaxy_core.ports.session_store import SessionStore
 from galaxy_core.ports.transcriber import Transcriber
+from galaxy_core.services.anchoring import AnchorDesk
 from galaxy_core.services.courier import Mailbox
 from galaxy_core.services.desk import OrderDesk
 from galaxy_core.services.trail import Trail
@@ -104,6 +105,8 @@ class GatewayPorts:
     """Channels, by name, that know how they get on with their other side."""
     presences: Sequence[Presence] = ()
     """Where the gateway says that it lives: in each folder that it serves."""
+    anchors: AnchorDesk | None = None
+    """Writes the heads of the trails down, where that is wanted."""
 
     @property
     def outbox(self) -> Outbox:

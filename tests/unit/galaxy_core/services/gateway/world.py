@@ -17,6 +17,7 @@ from galaxy_core.domain.letter import Button
 from galaxy_core.domain.message import ButtonPressed, InboundMessage
 from galaxy_core.domain.people import Person, Role
 from galaxy_core.ports.transcriber import Transcriber
+from galaxy_core.services.anchoring import AnchorDesk
 from galaxy_core.services.courier import Mailbox
 from galaxy_core.services.desk import OrderDesk
 from galaxy_core.services.gateway.caduceus import Caduceus
@@ -66,6 +67,7 @@ class GatewayWorld:
     letters: LetterBox = field(factory=LetterBox)
     lines: AuditLines = field(factory=AuditLines)
     transcriber: Transcriber | None = None
+    anchors: AnchorDesk | None = None
     is_shared: bool = False
     """Whether the machines have one folder, whose orders the first one's Hermes runs."""
     config: GatewayConfig = field(
@@ -118,6 +120,7 @@ class GatewayWorld:
             clock=self.clock,
             menus={"memory": channel},
             transcriber=self.transcriber,
+            anchors=self.anchors,
         )
         return Caduceus(evolve(self.config, **overrides), ports)
 
