@@ -27,6 +27,7 @@ function thread(slug) {
 const acts = {
   redraw: () => view.redraw(),
   find: (id) => thread(current).messages.get(id),
+  hasCard: (orderId) => [...thread(current).messages.values()].some((each) => each.status && each.order_id === orderId),
   show: (id) => view.show(id),
   reply: (message) => composer.reply(message),
   isPressed: (id, data) => presses.get(id)?.data === data,

@@ -104,10 +104,14 @@ function letter(message, acts) {
   foot.append(h("span", { class: "acts" },
     act("Copy this message", "copy", (event) => copied(event, message.text)),
     act("Reply to this message", "reply", () => acts.reply(message))));
+  // An order that failed at once had no card that could offer it.
+  const again = LOUD[message.severity] && message.order_id && !message.buttons.length && !acts.hasCard(message.order_id)
+    ? h("div", { class: "buttons" }, button("Run again", { shape: "retry", class: "choice", "data-keep": "retry", onclick: () => acts.retry(message) }))
+    : null;
   return [
     head.length ? h("header", {}, head) : null,
     enhance(rendered(message.html, { class: "markdown prose", dir: "auto" })),
-    files(message), buttons(message, acts), foot,
+    files(message), buttons(message, acts), again, foot,
   ];
 }
 
