@@ -65,7 +65,8 @@ def steps(timeline: Timeline) -> tuple[Step, ...]:
     """What the trail says, oldest first."""
     found = []
     before: datetime | None = None
-    for event in timeline.events:
+    # Hermes may be quicker than the gateway's own line about what it handed in.
+    for event in sorted(timeline.events, key=lambda e: e.event_type != AuditType.ORDER_SUBMITTED):
         found.append(_step(event, before, timeline.machine))
         before = event.timestamp
     return tuple(found)
@@ -79,7 +80,7 @@ def _step(event: AuditEvent, before: datetime | None, machine: str) -> Step:
     is_claim = event.event_type == AuditType.ORDER_CLAIMED
     return Step(
         at=event.timestamp,
-        what=words.event(event.event_type),
+        what=_what(event),
         kind=event.event_type,
         tone=tone,
         after="" if before is None else words.span(event.timestamp - before),
@@ -87,6 +88,18 @@ def _step(event: AuditEvent, before: datetime | None, machine: str) -> Step:
         details=details(event.data),
         attempt=attempt if is_claim and isinstance(attempt, int) else None,
     )
+
+
+def _is_answer(event: AuditEvent) -> bool:
+    """Whether this is about the order's answer; questions and notices are letters too."""
+    return event.data.get("letter") in {None, f"hermes-{event.order_id}"}
+
+
+def _what(event: AuditEvent) -> str:
+    if event.event_type == AuditType.LETTER_DELIVERED and not _is_answer(event):
+        is_question = str(event.data["letter"]).startswith("ask-")
+        return "The question was delivered" if is_question else "A notice was delivered"
+    return words.event(event.event_type)
 
 
 def stages(timeline: Timeline, now: datetime) -> tuple[Stage, ...]:
@@ -97,7 +110,8 @@ def stages(timeline: Timeline, now: datetime) -> tuple[Stage, ...]:
     if started is None:
         started = _first(timeline.events, AuditType.ORDER_EXECUTION_STARTED)
     finished = ending.finished_at if ending else None
-    delivered = _first(timeline.events, AuditType.LETTER_DELIVERED)
+    answers = [event for event in timeline.events if _is_answer(event)]
+    delivered = _first(answers, AuditType.LETTER_DELIVERED)
     marks: list[tuple[str, str, datetime | None, datetime | None]] = [
         ("waited", "waited", received, started or finished or now),
         ("ran", "ran", started, finished or now),

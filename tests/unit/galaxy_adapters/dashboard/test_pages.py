@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
@@ -149,6 +150,34 @@ async def test_order_page_tells_the_whole_way() -> None:
     for words in ("waited 12 s", "ran 1 min 23 s", "See #412.", "auth/session.py", "<strong>login"):
         assert words in html, words
     assert 'class="c-' in html  # code is highlighted
+
+
+async def test_questions_are_told_from_answers() -> None:
+    """Only the answer's own letter is its delivery; what was handed in stands first."""
+    world = World()
+    begun = world.now - timedelta(minutes=10)
+    world.put(
+        make_order(id="one"),
+        OrderState.SUCCEEDED,
+        received_at=begun,
+        ending=make_ending(started_at=begun, finished_at=begun + timedelta(seconds=60)),
+    )
+    said = [
+        (0, "order_received", {}),
+        (1, "order_submitted", {}),
+        (30, "letter_delivered", {"letter": "ask-82729e3ef14afd54"}),
+        (64, "letter_delivered", {"letter": "hermes-one"}),
+    ]
+    for seconds, kind, data in said:
+        at = begun + timedelta(seconds=seconds)
+        event = make_event(event_type=kind, order_id="one", timestamp=at, data=data)
+        world.events.append(("test", event))
+    html = await (await open_dashboard(world)).page("/orders/one")
+    story = ["Handed in", "Received", "The question was delivered", "The answer was delivered"]
+    trail = html[html.index('id="timeline"') :]
+    places = [trail.index(f">{words}<") for words in story]
+    assert places == sorted(places)
+    assert "to delivery 4 s" in html
 
 
 @pytest.mark.parametrize(
