@@ -10,18 +10,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from galaxy_adapters.audit_jsonl.old_parts import OldAuditParts
     from galaxy_adapters.audit_jsonl.reading import read_newest
     from galaxy_adapters.audit_jsonl.sink import JsonlAuditSink
     from galaxy_adapters.audit_jsonl.trail import JsonlAuditTrail
-    from galaxy_adapters.audit_jsonl.verifying import verify_chain
+    from galaxy_adapters.audit_jsonl.verifying import verify_chain, verify_newest
 
-__all__ = ["JsonlAuditSink", "JsonlAuditTrail", "read_newest", "verify_chain"]
+__all__ = ["JsonlAuditSink", "JsonlAuditTrail", "OldAuditParts", "read_newest", "verify_chain", "verify_newest"]
 
 _HOMES = {
     "JsonlAuditSink": "sink",
     "JsonlAuditTrail": "trail",
+    "OldAuditParts": "old_parts",
     "read_newest": "reading",
     "verify_chain": "verifying",
+    "verify_newest": "verifying",
 }
 
 

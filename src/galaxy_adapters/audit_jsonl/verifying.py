@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -12,14 +13,18 @@ from typing import BinaryIO
 
 from attrs import define
 
-from galaxy_adapters.audit_jsonl._line import GENESIS
+from galaxy_adapters.audit_jsonl._line import GENESIS, Head, read_link, read_members
 from galaxy_adapters.audit_jsonl._parts import Note, Trail, close_all, lines_from
 from galaxy_adapters.audit_jsonl._walk import Walk
-from galaxy_core.domain.audit import ChainReport
+from galaxy_adapters.audit_jsonl.reading import lines_backwards
+from galaxy_adapters.audit_jsonl.old_parts import DIGEST, THROUGH
+from galaxy_core.domain.audit import AuditType, ChainReport
+from galaxy_core.domain.tidying import OldKind
 
-__all__ = ["verify_chain"]
+__all__ = ["verify_chain", "verify_newest"]
 
 _LOCK_WAIT_S = 1.0
+_REMOVED = AuditType.CLEANED_UP.encode()
 
 
 def verify_chain(path: Path, *, anchors: Sequence[str] = ()) -> ChainReport:
@@ -37,6 +42,46 @@ def verify_chain(path: Path, *, anchors: Sequence[str] = ()) -> ChainReport:
         return _verify(parts, sizes, note, anchors)
     finally:
         close_all(parts)
+
+
+@define
+class _Beginning:
+    """A trail whose oldest parts are not there: who took them away has to have said so in it."""
+
+    head: Head
+    """The line before the first one that is there, as that one knows it."""
+    is_explained: bool = False
+
+    def look_at(self, line: bytes) -> None:
+        if self.is_explained or _REMOVED not in line:
+            return
+        members = read_members(line) or {}
+        self.is_explained = (
+            members.get("event_type") == AuditType.CLEANED_UP
+            and members.get("kind") == OldKind.AUDIT
+            and members.get(THROUGH) == self.head.sequence
+            and members.get(DIGEST) == self.head.digest
+        )
+
+    def report(self, walk: Walk) -> None:
+        gone = f"numbers 1 to {self.head.sequence} are not there"
+        if self.is_explained:
+            walk.notes.add(f"{gone}: they were removed on a person's order, as a later line says")
+        else:
+            walk.faults.add(f"{gone}, and no line says that they were removed")
+
+
+def _beginning(parts: list[tuple[str, BinaryIO]]) -> _Beginning | None:
+    """Where the chain begins, if that is not its first line."""
+    for _, file in parts:
+        for line in lines_from(file.fileno(), 0):
+            link = read_link(line.removesuffix(b"\n"))
+            if link is None:
+                continue  # of the original system, or torn
+            if link.sequence <= 1 or not link.is_true:
+                return None
+            return _Beginning(Head(link.sequence - 1, link.previous))
+    return None
 
 
 @define
@@ -63,7 +108,8 @@ def _verify(
     note: Note | None,
     anchors: Sequence[str],
 ) -> ChainReport:
-    walk = Walk(GENESIS)
+    beginning = _beginning(parts)
+    walk = Walk(beginning.head if beginning else GENESIS)
     sought = _Sought({anchor.strip().lower() for anchor in anchors}, note)
     for (name, file), size in zip(parts, sizes, strict=True):
         walk.begin_file(name)
@@ -73,8 +119,12 @@ def _verify(
                 break
             walk.feed(line[:left])
             left -= len(line)
+            if beginning is not None:
+                beginning.look_at(line)
             sought.look_at(walk)
     walk.close()
+    if beginning is not None:
+        beginning.report(walk)
     _report_missing_end(walk, sought)
     is_empty = walk.head is None or walk.head == GENESIS
     return ChainReport(
@@ -133,3 +183,44 @@ def _writers_held_off(lock: Path) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def verify_newest(path: Path, *, lines: int = 200) -> ChainReport:
+    """Check the newest lines of the newest part, and that they reach as far as was written.
+
+    Costs the same however long the trail is.  Raises `OSError` when it cannot be read.
+    """
+    trail = Trail(path)
+    with _writers_held_off(trail.lock):
+        note = trail.read_note()
+        parts = trail.open_all()
+        sizes = [os.fstat(file.fileno()).st_size for _, file in parts]
+    try:
+        walk = Walk(None)
+        sought = _Sought(set(), note)
+        if parts:
+            name, file = parts[-1]
+            walk.begin_file(name)
+            for line in _last_lines(file, sizes[-1], lines):
+                walk.feed(line)
+                sought.look_at(walk)
+        walk.close()
+        _report_missing_end(walk, sought)
+    finally:
+        close_all(parts)
+    return ChainReport(
+        is_intact=walk.faults.count == 0,
+        lines=walk.lines,
+        head=None if walk.head is None else walk.head.digest,
+        faults=walk.faults.sentences(),
+        unchained=walk.unchained,
+        notes=walk.notes.sentences(),
+    )
+
+
+def _last_lines(file: BinaryIO, size: int, number: int) -> list[bytes]:
+    """The last lines, oldest first, each with its line break; a torn end has none."""
+    backwards = lines_backwards(file.fileno(), size)
+    torn = next(backwards, b"")
+    newest = [line + b"\n" for line in itertools.islice(backwards, number)]
+    return [*reversed(newest), *([torn] if torn else [])]

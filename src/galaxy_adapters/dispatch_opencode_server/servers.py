@@ -167,6 +167,22 @@ class OwnServer:
         finally:
             os.close(starting)
 
+    async def look(self) -> str | None:
+        """Ask the server that is written down for its version; None when none is, or not yet.
+
+        Starts and ends nothing.  Raises `DispatcherUnavailable` when it is dead or silent.
+        """
+        state = self._folder.read()
+        if state is None or not state.url:
+            return None
+        if not self._is_alive(state):
+            raise DispatcherUnavailable("Its process is gone.")
+        client = self._client_of(state)
+        try:
+            return await client.version()
+        finally:
+            await client.aclose()
+
     async def aclose(self) -> None:
         """Stop the server if it was to end with us and nobody else uses it; else leave it."""
         with anyio.CancelScope(shield=True):

@@ -77,6 +77,7 @@ def build_parser() -> Parser:
     _add_sessions(commands)
     _add_people(commands)
     _add_config(commands)
+    _add_health(commands)
     _add_services(commands)
     _add_completion(commands)
     version = _command(commands, "version", "about:version", "Show the version.")
@@ -383,6 +384,16 @@ def _add_config(commands: Any) -> None:  # noqa: ANN401
     )
     _config(password)
     _json(password)
+
+
+def _add_health(commands: Any) -> None:  # noqa: ANN401
+    for name, help_ in (
+        ("health", "Look at every part once; not 0 when one is broken."),
+        ("doctor", "Look closer, and say what to do about what is wrong."),
+    ):
+        parser = _command(commands, name, f"health:{name}", help_)
+        _config(parser)
+        _json(parser)
 
 
 def _add_services(commands: Any) -> None:  # noqa: ANN401

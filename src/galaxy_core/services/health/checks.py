@@ -35,7 +35,7 @@ def hermes(
     """Hermes of one machine; `silence` is None while it beats, `waiting` counts live orders."""
     key = f"hermes:{name}"
     also = f", and {_many(waiting, 'order')} {'waits' if waiting == 1 else 'wait'}"
-    level, remedy = (Level.UNWELL if waiting else Level.DOUBTFUL), _START_HERMES
+    level, remedy = Level.UNWELL, _START_HERMES
     if heartbeat is None:
         text = f"Hermes on {name} has never run{also * bool(waiting)}"
     elif heartbeat.status == STOPPED:
@@ -44,7 +44,7 @@ def hermes(
         held = len(heartbeat.running)
         running = f" while {_many(held, 'order')} ran" if held else ""
         text = f"Hermes on {name} gives no sign of life{running}"
-        level, remedy = Level.UNWELL, _SEE_LOG
+        remedy = _SEE_LOG
     else:
         text = f"Hermes on {name} is alive ({len(heartbeat.running)} at work)"
         level, remedy = Level.WELL, ""
@@ -96,7 +96,7 @@ def agent(name: str, health: DispatcherHealth | None, *, is_only: bool = False) 
     """The agent's server; None: nobody has needed one so far."""
     key, where = f"agent:{name}", "" if is_only else f" on {name}"
     if health is None:
-        text = f"opencode serve is not needed yet{where}"
+        text = f"opencode serve does not run now, and starts with the next order{where}"
         return Check(key=key, level=Level.WELL, text=text, machine=name)
     if health.is_ready:
         text = f"opencode serve is healthy{where}"
