@@ -78,11 +78,12 @@ class Site:
         ]
         app = Starlette(
             routes=[*routes, *own],
-            middleware=[Middleware(BodyLimit), Middleware(_Failures, answer=self._answer)],
+            middleware=[Middleware(_Failures, answer=self._answer)],
             exception_handlers={HTTPException: self._on_http},
         )
         app.router.redirect_slashes = False
-        return Guard(app, self.access, self.sessions, self._answer)
+        # Outermost, so that the body of who is turned away at the door is not taken in either.
+        return BodyLimit(Guard(app, self.access, self.sessions, self._answer))
 
     async def _answer(self, request: Request, problem: Problem) -> Response:
         if not wants_page(request):
