@@ -127,6 +127,8 @@ class IncidentDesk:
     _outbox: Outbox
     _clock: Clock
     _machine: str
+    _speaker: str = "Hermes"
+    """Who its letters are from."""
     _waiting: deque[Incident] = field(factory=deque, init=False)
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
     _bell: anyio.Event = field(factory=anyio.Event, init=False)
@@ -185,7 +187,7 @@ class IncidentDesk:
             name=f"alert-{incident.kind.replace('_', '-')}-{digest}",
             message=incident.message,
             severity=_LETTER_SEVERITY[incident.severity],
-            sender=f"Hermes ({self._machine})",
+            sender=f"{self._speaker} ({self._machine})",
             timestamp=self._clock.now(),
             order_id=incident.order_id,
             format=LetterFormat.PLAIN,

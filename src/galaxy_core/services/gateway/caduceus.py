@@ -104,7 +104,9 @@ class Caduceus:
         self._roster = Roster(ports.notes, config.people)
         self._courier = self._make_courier()
         self._trail = Trail(ports.mailboxes[0].trail, ports.clock, config.home)
-        self._incidents = IncidentDesk(self._trail, ports.outbox, ports.clock, config.home)
+        self._incidents = IncidentDesk(
+            self._trail, ports.outbox, ports.clock, config.home, "Caduceus"
+        )
         self._replies = Replies(ports.outbox, ports.clock)
         self._pairing = PairingDesk(
             ports.notes, self._roster, ports.outbox, self._trail, ports.clock, config.pairing_time
