@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -39,7 +39,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         running.end()
 
 
-def ask(up: Up, head: str, body: Iterator[bytes] = iter(())) -> tuple[int, int]:
+def ask(up: Up, head: str, body: Iterable[bytes] = ()) -> tuple[int, int]:
     """Send this; the status of the answer, and how many bytes of the body went out."""
     sent = 0
     with socket.create_connection(("127.0.0.1", int(up.base.rpartition(":")[2])), 30) as line:
