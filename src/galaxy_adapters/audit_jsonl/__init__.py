@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from galaxy_adapters.audit_jsonl.trail import JsonlAuditTrail
     from galaxy_adapters.audit_jsonl.verifying import verify_chain, verify_newest
 
-__all__ = ["JsonlAuditSink", "JsonlAuditTrail", "OldAuditParts", "read_newest", "verify_chain", "verify_newest"]
+__all__ = [
+    "JsonlAuditSink",
+    "JsonlAuditTrail",
+    "OldAuditParts",
+    "read_newest",
+    "verify_chain",
+    "verify_newest",
+]
 
 _HOMES = {
     "JsonlAuditSink": "sink",

@@ -25,6 +25,8 @@ _NOTE = re.compile(rb"([0-9]{20}) ([0-9a-f]{64}) ([0-9]{20})\n")
 _BLOCK = 1 << 18
 MAX_LINE_BYTES = 1 << 24
 """Far beyond any line of ours (`MAX_BODY_BYTES`)."""
+THROUGH, DIGEST = "through", "through_digest"
+"""Members of the line that says which was the last one of the parts that a person had removed."""
 NOTE_BYTES = 20 + 1 + 64 + 1 + 20 + 1
 
 

@@ -14,10 +14,9 @@ from typing import BinaryIO
 from attrs import define
 
 from galaxy_adapters.audit_jsonl._line import GENESIS, Head, read_link, read_members
-from galaxy_adapters.audit_jsonl._parts import Note, Trail, close_all, lines_from
+from galaxy_adapters.audit_jsonl._parts import DIGEST, THROUGH, Note, Trail, close_all, lines_from
 from galaxy_adapters.audit_jsonl._walk import Walk
 from galaxy_adapters.audit_jsonl.reading import lines_backwards
-from galaxy_adapters.audit_jsonl.old_parts import DIGEST, THROUGH
 from galaxy_core.domain.audit import AuditType, ChainReport
 from galaxy_core.domain.tidying import OldKind
 
@@ -44,35 +43,20 @@ def verify_chain(path: Path, *, anchors: Sequence[str] = ()) -> ChainReport:
         close_all(parts)
 
 
-@define
-class _Beginning:
-    """A trail whose oldest parts are not there: who took them away has to have said so in it."""
-
-    head: Head
-    """The line before the first one that is there, as that one knows it."""
-    is_explained: bool = False
-
-    def look_at(self, line: bytes) -> None:
-        if self.is_explained or _REMOVED not in line:
-            return
-        members = read_members(line) or {}
-        self.is_explained = (
-            members.get("event_type") == AuditType.CLEANED_UP
-            and members.get("kind") == OldKind.AUDIT
-            and members.get(THROUGH) == self.head.sequence
-            and members.get(DIGEST) == self.head.digest
-        )
-
-    def report(self, walk: Walk) -> None:
-        gone = f"numbers 1 to {self.head.sequence} are not there"
-        if self.is_explained:
-            walk.notes.add(f"{gone}: they were removed on a person's order, as a later line says")
-        else:
-            walk.faults.add(f"{gone}, and no line says that they were removed")
+def _removed(parts: list[tuple[str, BinaryIO]]) -> Head | None:
+    """The last line of a beginning that was removed and whose removal a later line tells."""
+    head = _line_before(parts)
+    if head is None:
+        return None
+    for _, file in parts:
+        for line in lines_from(file.fileno(), 0):
+            if _REMOVED in line and _tells_of(line, head):
+                return head
+    return None
 
 
-def _beginning(parts: list[tuple[str, BinaryIO]]) -> _Beginning | None:
-    """Where the chain begins, if that is not its first line."""
+def _line_before(parts: list[tuple[str, BinaryIO]]) -> Head | None:
+    """The line before the first one that is there, as that one knows it; None: there is none."""
     for _, file in parts:
         for line in lines_from(file.fileno(), 0):
             link = read_link(line.removesuffix(b"\n"))
@@ -80,8 +64,25 @@ def _beginning(parts: list[tuple[str, BinaryIO]]) -> _Beginning | None:
                 continue  # of the original system, or torn
             if link.sequence <= 1 or not link.is_true:
                 return None
-            return _Beginning(Head(link.sequence - 1, link.previous))
+            return Head(link.sequence - 1, link.previous)
     return None
+
+
+def _tells_of(line: bytes, head: Head) -> bool:
+    members, link = read_members(line) or {}, read_link(line.removesuffix(b"\n"))
+    through = members.get(THROUGH)
+    return (
+        link is not None
+        and link.is_true
+        and members.get("event_type") == AuditType.CLEANED_UP
+        and members.get("kind") == OldKind.AUDIT
+        and isinstance(through, int)
+        # Where more was meant to go than is gone, the removal was cut short.
+        and (
+            through > head.sequence
+            or (through, members.get(DIGEST)) == (head.sequence, head.digest)
+        )
+    )
 
 
 @define
@@ -108,8 +109,8 @@ def _verify(
     note: Note | None,
     anchors: Sequence[str],
 ) -> ChainReport:
-    beginning = _beginning(parts)
-    walk = Walk(beginning.head if beginning else GENESIS)
+    removed = _removed(parts)
+    walk = Walk(removed or GENESIS)
     sought = _Sought({anchor.strip().lower() for anchor in anchors}, note)
     for (name, file), size in zip(parts, sizes, strict=True):
         walk.begin_file(name)
@@ -119,12 +120,13 @@ def _verify(
                 break
             walk.feed(line[:left])
             left -= len(line)
-            if beginning is not None:
-                beginning.look_at(line)
             sought.look_at(walk)
     walk.close()
-    if beginning is not None:
-        beginning.report(walk)
+    if removed is not None:
+        walk.notes.add(
+            f"numbers 1 to {removed.sequence} are not there: they were removed on a person's"
+            " order, as a later line says"
+        )
     _report_missing_end(walk, sought)
     is_empty = walk.head is None or walk.head == GENESIS
     return ChainReport(

@@ -35,6 +35,7 @@ everything anew.  A page loads lists first and listens `after` the `number` that
 
 from galaxy_adapters.channel_web.channel import WebChannel
 from galaxy_adapters.channel_web.config import WebChannelConfig
+from galaxy_adapters.channel_web.old_history import OldHistory
 from galaxy_adapters.channel_web.routes import FOLDER, routes
 
-__all__ = ["FOLDER", "WebChannel", "WebChannelConfig", "routes"]
+__all__ = ["FOLDER", "OldHistory", "WebChannel", "WebChannelConfig", "routes"]

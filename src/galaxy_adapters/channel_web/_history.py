@@ -267,6 +267,37 @@ def prune_inbound(db: sqlite3.Connection, before: datetime) -> None:
     db.execute("DELETE FROM inbound WHERE value IS NULL AND at < ?", (_micros(before),))
 
 
+# ---- the past
+
+
+def old_messages(db: sqlite3.Connection, before: datetime) -> tuple[int, int, list[str]]:
+    """How many messages are older, their bytes, and the ids of their files."""
+    at = _end_of_past(db, before)
+    count, size = db.execute(
+        "SELECT count(*), coalesce(sum(length(CAST(body AS BLOB))), 0) FROM messages WHERE at < ?",
+        (at,),
+    ).fetchone()
+    bodies = db.execute(
+        "SELECT body FROM messages WHERE at < ? AND body NOT LIKE '%\"files\":[]%'", (at,)
+    )
+    files = [str(file["id"]) for (body,) in bodies for file in json.loads(body).get("files", ())]
+    return int(count), int(size), files
+
+
+def forget_messages(db: sqlite3.Connection, before: datetime) -> tuple[int, int, list[str]]:
+    """Remove them; what `old_messages` says of them."""
+    found = old_messages(db, before)
+    db.execute("DELETE FROM messages WHERE at < ?", (_end_of_past(db, before),))
+    db.executemany("DELETE FROM files WHERE id = ?", [(file_id,) for file_id in found[2]])
+    return found
+
+
+def _end_of_past(db: sqlite3.Connection, before: datetime) -> int:
+    """That moment, or an earlier one: of the oldest thing that the gateway has not heard yet."""
+    oldest = db.execute("SELECT min(at) FROM inbound WHERE value IS NOT NULL").fetchone()[0]
+    return _micros(before) if oldest is None else min(int(oldest), _micros(before))
+
+
 # ---- files
 
 

@@ -43,7 +43,7 @@ _PRESSES_KEPT = timedelta(days=30)
 """How long a page may go on sending the same press."""
 _LONGEST_DRAFT = 60_000
 """Characters of live text; of more its end is shown."""
-_HISTORY, _FILES = "history.sqlite", "files"
+HISTORY, FILES = "history.sqlite", "files"
 
 
 class WebChannel(Channel, CommandMenu):
@@ -64,8 +64,8 @@ class WebChannel(Channel, CommandMenu):
     ) -> None:
         self._config = config or WebChannelConfig()
         self._clock = clock
-        self._database = Database(folder / _HISTORY, clock, incidents)
-        self._box = FileBox(folder / _FILES, self._config.file_bytes)
+        self._database = Database(folder / HISTORY, clock, incidents)
+        self._box = FileBox(folder / FILES, self._config.file_bytes)
         self._hub = EventHub()
         self.desk = ChatDesk(self._database, self._box, self._hub, clock, self._config)
         self._heard = 0

@@ -79,6 +79,7 @@ def build_parser() -> Parser:
     _add_config(commands)
     _add_health(commands)
     _add_services(commands)
+    _add_maintenance(commands)
     _add_completion(commands)
     version = _command(commands, "version", "about:version", "Show the version.")
     _json(version)
@@ -433,6 +434,31 @@ def _add_services(commands: Any) -> None:  # noqa: ANN401
     for parser in (install, uninstall, status):
         _json(parser)
     _json(logs, "a JSON object a line, as journalctl does")
+
+
+def _add_maintenance(commands: Any) -> None:  # noqa: ANN401
+    cleanup = _command(
+        commands, "cleanup", "cleanup:cleanup", "Show what is over and old, or remove it."
+    )
+    _machine(cleanup)
+    cleanup.add_argument(
+        "--older-than",
+        metavar="DAYS",
+        type=_count,
+        help="The age for every kind but the audit trail; default: the settings' `retention`.",
+    )
+    cleanup.add_argument(
+        "--kind",
+        metavar="KIND=DAYS",
+        dest="kinds",
+        action="append",
+        help="The age for orders, responses, letters, files, leftovers, notes, web or audit;"
+        " may be given again.",
+    )
+    cleanup.add_argument(
+        "--apply", action="store_true", dest="is_applied", help="Remove it; else it is only shown."
+    )
+    _json(cleanup)
 
 
 def _add_completion(commands: Any) -> None:  # noqa: ANN401

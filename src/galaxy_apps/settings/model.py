@@ -21,6 +21,7 @@ from galaxy_apps.settings.channels import (
     WebSettings,
 )
 from galaxy_apps.settings.keys import key
+from galaxy_apps.settings.retention import RetentionSettings
 from galaxy_apps.settings.secret import Secret
 from galaxy_core.domain.people import Role
 from galaxy_core.domain.policy import RecoveryPolicy
@@ -236,6 +237,7 @@ class Settings:
     audit: AuditSettings = field(factory=AuditSettings, metadata=key("audit"))
     security: SecuritySettings = field(factory=SecuritySettings, metadata=key("security"))
     alerts: AlertSettings = field(factory=AlertSettings, metadata=key("alerts"))
+    retention: RetentionSettings = field(factory=RetentionSettings, metadata=key("retention"))
     projects: Mapping[str, ProjectSettings] = field(factory=dict, metadata=key("projects"))
     """By name."""
 

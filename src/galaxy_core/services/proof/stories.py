@@ -99,6 +99,8 @@ class Stories:
         if order_id is None:
             return
         kind, is_repeated = event.event_type, bool(event.data.get("is_repeated"))
+        if kind in _BEGINNINGS or kind in _ENDS:
+            self._begin_anew(order_id)
         if kind in _ENDS:
             story = self.of(order_id)
             story.line = story.line or number
@@ -111,6 +113,14 @@ class Stories:
             story.line = story.line or number
         elif event.data.get("letter") == letter_of(order_id):
             self._note_letter(self.of(order_id), kind, number, is_repeated=is_repeated)
+
+    def _begin_anew(self, order_id: str) -> None:
+        """The id of an order that was tidied away is free: the next one of that name is another."""
+        story = self.found.get(order_id)
+        if story is not None and self.is_cleaned("orders", story.ended_at):
+            self.found[order_id] = Story(
+                is_archived=story.is_archived, is_answered=story.is_answered
+            )
 
     def _note_letter(
         self, story: Story, kind: str, number: int | None, *, is_repeated: bool

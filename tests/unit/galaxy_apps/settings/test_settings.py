@@ -22,6 +22,7 @@ from galaxy_apps.settings import (
 from galaxy_apps.settings.schema import MEANINGLESS_KEYS, keys_of, without_none
 from galaxy_core.domain.people import Role
 from galaxy_core.domain.policy import RecoveryPolicy, StalePolicy
+from galaxy_core.domain.tidying import OldKind
 from tests.support import PROJECT_ROOT
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -127,6 +128,8 @@ def test_every_key_arrives(folder: Path) -> None:
     assert (settings.audit.anchor, settings.audit.anchor_file) == (False, Path("heads.txt"))
     assert not settings.security.mask_secrets
     assert settings.security.order_group == "galaxy"
+    assert settings.retention.ages()[OldKind.FILES] == timedelta(days=14)
+    assert OldKind.AUDIT not in settings.retention.ages()
     assert settings.projects["site"].preamble == "Be brief."
 
 
@@ -356,7 +359,8 @@ def test_secrets_never_show_themselves(folder: Path) -> None:
     """Neither repr nor str nor a format of the settings holds a secret; `secrets()` does."""
     settings = golden(folder, "everything.json").settings
     hashed = "scrypt$32768$8$1$c2FsdHNhbHQ=$aGFzaGhhc2hoYXNoaGFzaA=="
-    secrets = (TOKEN, "open sesame", "hear me", "open-sesame-1234", hashed, "knock-knock")
+    alerts = ("https://ntfy.sh/galaxy", "ntfy-token")
+    secrets = (TOKEN, "open sesame", "hear me", "open-sesame-1234", hashed, *alerts, "knock-knock")
     for shown in (repr(settings), str(settings), f"{settings.telegram.token:>20}"):
         for secret in secrets:
             assert secret not in shown

@@ -1,0 +1,49 @@
+"""Settings of how long what is over is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from attrs import field, fields, frozen
+
+from galaxy_apps.settings.keys import KEY, key
+from galaxy_core.domain.tidying import OldKind
+
+
+@frozen(kw_only=True)
+class RetentionSettings:
+    """Ages in days, by kind; none: kept for ever.
+
+    They are what `galaxy cleanup` goes by when it is told no age; nothing is removed without it.
+    """
+
+    orders: int | None = field(default=None, metadata=key("orders", minimum=1))
+    """Orders of the archive.  An order that comes again under an id that was removed is new."""
+    responses: int | None = field(
+        default=None,
+        metadata=key("responses", env="GALAXY_RESPONSE_RETENTION_DAYS", minimum=1),
+    )
+    """Responses; the variable is the original's."""
+    letters: int | None = field(default=None, metadata=key("letters", minimum=1))
+    """Letters that were sent."""
+    files: int | None = field(default=None, metadata=key("files", minimum=1))
+    """Files that came or went with orders: usually most of the space."""
+    leftovers: int | None = field(default=None, metadata=key("leftovers", minimum=1))
+    """Feeds and journals that a crash left behind."""
+    notes: int | None = field(default=None, metadata=key("notes", minimum=1))
+    """Keys of what the gateway has dealt with.  It forgets them itself after thirty days."""
+    web: int | None = field(default=None, metadata=key("web", minimum=1))
+    """Messages of the page's chat, and their files."""
+
+    def ages(self) -> Mapping[OldKind, timedelta]:
+        """What is set, by kind; never the trail, which has to be named each time."""
+        days = {
+            attribute.metadata[KEY]: getattr(self, attribute.name)
+            for attribute in fields(RetentionSettings)
+        }
+        return {
+            OldKind(kind): timedelta(days=number)
+            for kind, number in days.items()
+            if number is not None
+        }
