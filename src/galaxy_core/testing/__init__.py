@@ -14,6 +14,7 @@ from galaxy_core.testing.clock import ManualClock
 
 if TYPE_CHECKING:
     from galaxy_core.testing.contracts import (
+        AlertBookContract,
         AuditContract,
         AuditFeatures,
         AuditHarness,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from galaxy_core.testing.state_machine import OrderQueueStateMachine
 
 __all__ = [
+    "AlertBookContract",
     "AuditContract",
     "AuditFeatures",
     "AuditHarness",

@@ -107,5 +107,7 @@ class Watch:
         late = self._clock.monotonic() - before - TICK.total_seconds()
         if late < BLOCKED_AFTER.total_seconds():
             return
+        # While we were away no look could come to its end.
+        self._looked_at = dict.fromkeys(self._looked_at, self._clock.monotonic())
         log.warning("event_loop.blocked", seconds=round(late, 1))
         await self._trail.try_record(self._trail.event(LOOP_BLOCKED, seconds=round(late, 1)))

@@ -48,7 +48,8 @@ pytest.register_assert_rewrite(
     )
 )
 
-from galaxy_core.testing.contracts.audit import (  # noqa: E402 - see above
+from galaxy_core.testing.contracts.alert_book import AlertBookContract  # noqa: E402 - see above
+from galaxy_core.testing.contracts.audit import (  # noqa: E402
     AuditContract,
     AuditFeatures,
     AuditHarness,
@@ -124,6 +125,7 @@ from galaxy_core.testing.contracts.transcriber import (  # noqa: E402
 )
 
 __all__ = [
+    "AlertBookContract",
     "AuditContract",
     "AuditFeatures",
     "AuditHarness",

@@ -17,6 +17,7 @@ from galaxy_core.testing.memory.agent import (
     Pause,
     Script,
 )
+from galaxy_core.testing.memory.alerts import AlertPages, MemoryAlertBook, MemoryAlertSink
 from galaxy_core.testing.memory.audit import AuditLines, MemoryAuditSink, MemoryAuditTrail
 from galaxy_core.testing.memory.channel import (
     ChatService,
@@ -49,6 +50,7 @@ from galaxy_core.testing.memory.transcriber import MemoryTranscriber
 
 __all__ = [
     "AgentMessage",
+    "AlertPages",
     "AuditLines",
     "BreakOff",
     "ChatService",
@@ -60,6 +62,8 @@ __all__ = [
     "LetterBox",
     "ManualClock",
     "MemoryAgent",
+    "MemoryAlertBook",
+    "MemoryAlertSink",
     "MemoryAuditSink",
     "MemoryAuditTrail",
     "MemoryChannel",
