@@ -33,6 +33,8 @@ _STATUS = {
     "error": ToolStatus.FAILED,
 }
 _WRITING_TOOLS = frozenset({"write", "edit", "multiedit"})
+_MOST = 1e15
+"""Nobody uses so many tokens, or pays so much."""
 
 
 def tool(part: Json, *, is_child: bool) -> ToolChanged | None:
@@ -146,24 +148,38 @@ def todo(item: Json) -> Todo:
 
 def usage(part: Json) -> Usage:
     """Read what one step of the model cost."""
-    tokens = part.get("tokens") or {}
-    cache = tokens.get("cache") or {}
+    tokens = _members(part.get("tokens"))
+    cache = _members(tokens.get("cache"))
     return Usage(
-        input_tokens=int(tokens.get("input") or 0),
-        output_tokens=int(tokens.get("output") or 0),
-        reasoning_tokens=int(tokens.get("reasoning") or 0),
-        cache_read_tokens=int(cache.get("read") or 0),
-        cache_write_tokens=int(cache.get("write") or 0),
-        cost_usd=float(part.get("cost") or 0.0),
+        input_tokens=int(_number(tokens.get("input"))),
+        output_tokens=int(_number(tokens.get("output"))),
+        reasoning_tokens=int(_number(tokens.get("reasoning"))),
+        cache_read_tokens=int(_number(cache.get("read"))),
+        cache_write_tokens=int(_number(cache.get("write"))),
+        cost_usd=_number(part.get("cost")),
     )
+
+
+def _members(value: object) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: object) -> float:
+    """A count as opencode tells it; 0 for what cannot be one."""
+    if not isinstance(value, int | float) or not 0 <= value < _MOST:
+        return 0.0
+    return float(value)
 
 
 def age(message: Json, now: datetime) -> timedelta:
     """How long ago a message was made, by its server's clock."""
-    created = (message.get("info", {}).get("time") or {}).get("created")
+    created = _members(_members(message.get("info")).get("time")).get("created")
     if not isinstance(created, int | float):
         return timedelta(0)
-    return now - datetime.fromtimestamp(created / 1000, UTC)
+    try:
+        return now - datetime.fromtimestamp(created / 1000, UTC)
+    except (ValueError, OverflowError, OSError):  # no moment that there is
+        return timedelta(0)
 
 
 def retrying(status: Json) -> ProviderRetrying:

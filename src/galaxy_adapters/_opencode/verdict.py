@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
-from attrs import frozen
+from attrs import field, frozen
 
 from galaxy_adapters._opencode import parts
 from galaxy_adapters._opencode.parts import Json
@@ -20,11 +21,25 @@ _CUT = {
 }
 
 
+def _readable(messages: Iterable[object]) -> tuple[Json, ...]:
+    """Those of the messages that have the form of one, with those parts that have."""
+    return tuple(
+        {**message, "info": message["info"], "parts": _parts_of(message)}
+        for message in messages
+        if isinstance(message, dict) and isinstance(message.get("info"), dict)
+    )
+
+
+def _parts_of(message: Json) -> list[Json]:
+    found = message.get("parts")
+    return [part for part in found if isinstance(part, dict)] if isinstance(found, list) else []
+
+
 @frozen(kw_only=True)
 class Aftermath:
     """All that came of one message."""
 
-    messages: tuple[Json, ...] = ()
+    messages: tuple[Json, ...] = field(default=(), converter=_readable)
     """Every message after ours, oldest first: answers, and what opencode itself threw in."""
     is_overtaken: bool = False
     """Whether somebody else has gone on in the session since our message was answered."""
@@ -87,9 +102,9 @@ class Aftermath:
         info = self.answers[-1]["info"]
         if info.get("error"):
             return True
-        if not (info.get("time") or {}).get("completed") or not info.get("finish"):
+        if not _is_complete(info) or not info.get("finish"):
             return False
-        return info["finish"] not in _GOES_ON or self.refused is not None
+        return str(info["finish"]) not in _GOES_ON or self.refused is not None
 
 
 def _is_of_a_person(message: Json) -> bool:
@@ -113,8 +128,12 @@ def judge(aftermath: Aftermath, *, bus_error: Json | None, is_cancelled: bool) -
         return _failed(f"The agent stopped because it was refused: {parts.refused_what(refused)}.")
     if not info:
         return _broken_off("The agent stopped before it answered.")
-    is_complete = bool((info.get("time") or {}).get("completed"))
-    return judge_finish(str(info.get("finish") or "") if is_complete else None)
+    return judge_finish(str(info.get("finish") or "") if _is_complete(info) else None)
+
+
+def _is_complete(info: Json) -> bool:
+    time = info.get("time")
+    return isinstance(time, dict) and bool(time.get("completed"))
 
 
 def judge_finish(finish: str | None) -> RunEnded:
@@ -128,10 +147,12 @@ def judge_finish(finish: str | None) -> RunEnded:
     return RunEnded(verdict=Verdict.SUCCEEDED)
 
 
-def judge_error(error: Json) -> RunEnded:
+def judge_error(found_error: object) -> RunEnded:
     """Say what an error of opencode's means for the run."""
+    error = found_error if isinstance(found_error, dict) else {"name": str(found_error)}
     name = str(error.get("name") or "error")
-    data = error.get("data") or {}
+    found = error.get("data")
+    data = found if isinstance(found, dict) else {}
     message = str(data.get("message") or name)
     if name == "MessageAbortedError":
         return _broken_off("The agent was stopped from outside.")

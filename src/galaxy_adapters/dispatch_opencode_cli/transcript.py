@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 
+import structlog
 from attrs import define, evolve, field
 
 from galaxy_adapters._opencode import parts
@@ -26,6 +27,10 @@ from galaxy_core.domain.run import (
     Verdict,
 )
 
+_log = structlog.get_logger(__name__)
+
+_MISFITS = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
+"""What is met in a line that is not as opencode 1.18 prints it."""
 _OVERFLOW = "ContextOverflowError"
 _FALL_BACK = "Falling back"
 _REFUSED = "permission requested:"
@@ -51,8 +56,14 @@ class Transcript:
     _has_overflowed: bool = False
 
     def feed(self, line: bytes) -> list[RunEvent]:
-        """Take one line; returns what it means.  What is no JSON object means nothing."""
-        event = _object(line)
+        """Take one line; returns what it means.  What is no event that we know means nothing."""
+        try:
+            return self._feed(_object(line))
+        except _MISFITS as error:
+            _log.warning("opencode.line_unknown", error=repr(error))
+            return []
+
+    def _feed(self, event: Json) -> list[RunEvent]:
         part = event.get("part") or {}
         self.last_message = part.get("messageID") or self.last_message
         match event.get("type"):
@@ -131,7 +142,7 @@ class Transcript:
 def _object(line: bytes) -> Json:
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

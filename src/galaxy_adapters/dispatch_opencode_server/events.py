@@ -223,8 +223,8 @@ class EventHub:
                 kind = payload.get("type")
                 if kind == "server.connected":
                     self._greet()
-                elif isinstance(kind, str):
-                    self._hand_out(kind, payload.get("properties") or {})
+                elif isinstance(kind, str) and isinstance(payload.get("properties"), dict):
+                    self._hand_out(kind, payload["properties"])
         raise DispatcherUnavailable("The event stream of opencode ended.")
 
     def _greet(self) -> None:

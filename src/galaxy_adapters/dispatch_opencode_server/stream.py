@@ -14,6 +14,8 @@ _END = b"\n\n"
 _FIELD = b"data:"
 _PAYLOAD = b'"payload":'
 _DUPLICATE = b'{"type":"sync"'
+LONGEST_EVENT = 64 << 20
+"""Bytes of one event: an agent's longest message is far below, and memory must not run out."""
 
 
 async def decoded_events(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
@@ -29,13 +31,18 @@ async def decoded_events(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str
             searched = len(rest) - 1
             rest += text
             if rest.find(_END, searched) < 0:
+                if len(rest) > LONGEST_EVENT:
+                    raise ValueError(f"an event has more than {LONGEST_EVENT:,} bytes")
                 continue
             text = bytes(rest)
         *events, left = text.split(_END)
         rest = bytearray(left)
         for event in events:
             if not _is_duplicate(event) and (data := _data(event)):
-                decoded = json.loads(data.decode())
+                try:
+                    decoded = json.loads(data.decode())
+                except RecursionError:
+                    raise ValueError("an event is nested too deeply") from None
                 if isinstance(decoded, dict):
                     yield decoded
 

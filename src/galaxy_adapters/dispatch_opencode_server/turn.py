@@ -7,8 +7,9 @@ told when the part ends, because its middle is nowhere to be read before that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
+import structlog
 from attrs import define, field
 
 from galaxy_adapters._opencode import parts
@@ -32,7 +33,11 @@ from galaxy_core.domain.run import (
     UsageReported,
 )
 
+_log = structlog.get_logger(__name__)
+
 UNKNOWN_FINISH = "unknown"
+_MISFITS = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
+"""What rules meet in an event that is not as opencode 1.18 makes it."""
 
 
 @define
@@ -83,17 +88,28 @@ class Turn:
     def feed(self, event: BusEvent) -> list[RunEvent]:
         """Take one event of the bus; returns what it means."""
         rule = _RULES.get(event.kind)
-        return list(rule(self, event)) if rule is not None else []
+        if rule is None:
+            return []
+        try:
+            return list(rule(self, event))
+        except _MISFITS as error:
+            # Of a form that this version does not know: what it told is read from the session.
+            _log.warning("opencode.event_unknown", kind=event.kind, error=repr(error))
+            self.tear()
+            return []
 
-    def read(self, session: str, messages: list[Json]) -> list[RunEvent]:
+    def read(self, session: str, messages: Sequence[object]) -> list[RunEvent]:
         """Take messages as they were read from a session; returns what is new in them."""
         told: list[RunEvent] = []
         for message in messages:
+            if not isinstance(message, dict):
+                continue
             info = message.get("info") or {}
             told += self.feed(
                 BusEvent(kind="message.updated", properties={"info": info}, session=session)
             )
-            for part in message.get("parts") or []:
+            parts_of = message.get("parts")
+            for part in parts_of if isinstance(parts_of, list) else ():
                 properties = {"part": part}
                 told += self.feed(
                     BusEvent(kind="message.part.updated", properties=properties, session=session)
