@@ -48,7 +48,7 @@ def test_a_killed_hermes_is_told_within_15_seconds_and_when_it_is_back(
 ) -> None:
     """Nobody has to find out by waiting for an answer; and nobody goes on worrying."""
     hermes = site.start_hermes()
-    eventually(lambda: site.layout.heartbeat.exists(), "Hermes beats")
+    eventually(site.layout.heartbeat.exists, "Hermes beats")
     time.sleep(4)  # until the gateway has seen it beat more than once
     hermes.kill()
     hermes.wait()
@@ -63,7 +63,7 @@ def test_a_killed_hermes_is_told_within_15_seconds_and_when_it_is_back(
 def test_a_stopped_hermes_is_told_nobody(site: Site, owner: Remote) -> None:
     """Who stops it on purpose knows; a restart wakes nobody."""
     hermes = site.start_hermes()
-    eventually(lambda: site.layout.heartbeat.exists(), "Hermes beats")
+    eventually(site.layout.heartbeat.exists, "Hermes beats")
     hermes.send_signal(signal.SIGTERM)
     hermes.wait(20)
     time.sleep(DETECTED_WITHIN_S)
