@@ -86,7 +86,7 @@ demo: setup ## One order through the whole, then exit with a status
 
 # --- checking ------------------------------------------------------------------------------------
 
-.PHONY: check check-lint check-format check-types check-imports format test cover bench
+.PHONY: check check-lint check-format check-types check-imports format test cover bench chaos
 check: check-lint check-format check-types check-imports ## Lint, formatting, types, import contracts
 
 check-lint: venv
@@ -123,6 +123,9 @@ $(VENV)/.bench-installed: requirements/bench.lock $(VENV)/.dependencies-installe
 
 bench: setup $(VENV)/.bench-installed ## Measure, beside other queues
 	$(ENVIRONMENT) $(PY) -m benchmarks $(ARGS)
+
+chaos: setup ## Kill and break everything, then balance the books: make chaos [ARGS="--seed 1"]
+	$(ENVIRONMENT) $(PY) -m tests.chaos $(ARGS)
 
 # --- maintenance ---------------------------------------------------------------------------------
 
