@@ -204,11 +204,14 @@ def test_two_tabs_show_the_same(page: Page, person: BrowserContext) -> None:
     other.close()
 
 
-def test_server_is_killed_under_an_open_page(page: Page, up: Up) -> None:
-    """kill -9 while the agent works: the page finds the next server, with one answer a message."""
+def test_server_is_killed_under_open_pages(page: Page, person: BrowserContext, up: Up) -> None:
+    """kill -9 while the agent works: pages find the next server, with one answer a message."""
+    board = person.new_page()
+    board.goto(f"{up.base}/")
     first, second = "CALL bash: sleep 3\nSAY all of it", "SAY and this too"
     write(page, first)
     page.wait_for_selector(".status:has-text('sleep 3')")
+    board.wait_for_selector("#running :text('sleep 3')")
     up.kill()
     write(page, second)
     page.wait_for_selector(".pending.waiting")
@@ -219,6 +222,9 @@ def test_server_is_killed_under_an_open_page(page: Page, up: Up) -> None:
     page.wait_for_selector("#banner", state="hidden")
     assert orders(page) == [first, second]
     assert letters(page) == ["all of it", "and this too"]
+    board.wait_for_selector("#recent .order:has-text('and this too')")
+    board.wait_for_selector("#running .none")
+    board.close()
     page.reload()
     ready(page)
     assert orders(page) == [first, second]
