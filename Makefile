@@ -111,6 +111,10 @@ JOBS ?= 3
 test: setup browser ## Run the tests: make test [ARGS="-k queue"] [JOBS=1] [PYTHON=python3.13]
 	$(ENVIRONMENT) $(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
+.PHONY: test-faults
+test-faults: setup ## Kill and fail the queue at every single call, not at every fourth (minutes)
+	$(ENVIRONMENT) GALAXY_EVERY=1 $(PY) -m pytest -n $(JOBS) --dist load tests/faults $(ARGS)
+
 cover: setup browser ## Run the tests and show what they do not reach
 	$(PY) -m coverage erase
 	$(ENVIRONMENT) $(PY) -m coverage run -m pytest $(ARGS)

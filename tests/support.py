@@ -24,6 +24,11 @@ def require_or_skip(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
+def every(default: int) -> int:
+    """Every how many points of a sweep are tried: all of them where GALAXY_EVERY is 1."""
+    return int(os.environ.get("GALAXY_EVERY", default))  # noqa: TID251 - of tests, not of the product
+
+
 def opencode_binary() -> Path:
     """Find the real opencode: GALAXY_OPENCODE_BIN, else what `make setup` installed."""
     named = os.environ.get("GALAXY_OPENCODE_BIN")  # noqa: TID251  which agent to test against

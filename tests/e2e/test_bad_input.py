@@ -174,6 +174,7 @@ def test_a_full_disk_delays_answers_and_loses_none(small_disk: Path, machine: Ma
     ballast.unlink()
     machine.wait_for_end(*(f"o{number}" for number in range(5)))
     assert [machine.archived(f"o{n}")["outcome"] for n in range(5)] == ["succeeded"] * 5
-    assert len(machine.letters()) == 5
+    answers = [letter for letter in machine.letters() if letter.get("order_id")]
+    assert len(answers) == 5
     checked = machine.galaxy("audit", "verify")
     assert checked.returncode == 0, checked.stdout
