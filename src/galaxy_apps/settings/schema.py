@@ -179,11 +179,11 @@ def _whole_number(value: object) -> int:
 
 
 def _seconds(value: object) -> timedelta:
-    seconds = float(value) if type(value) is int else expect(value, float)
+    number = value if type(value) is int else expect(value, float)
     try:
-        return timedelta(seconds=seconds)
+        return timedelta(seconds=float(number))
     except (OverflowError, ValueError):
-        raise ValueError(f"must be a number of seconds, not {value}") from None
+        raise ValueError("must be a number of seconds, and not so large a one") from None
 
 
 def _word(value: object, cls: type[enum.StrEnum]) -> enum.StrEnum:
