@@ -140,8 +140,10 @@ async def open_views(
     home: Home, is_gateway_up: Callable[[], Awaitable[bool | None]]
 ) -> AsyncIterator[Views]:
     """Dashboard and API over the stores of all machines here; needs no gateway and no Hermes."""
+    from galaxy_adapters.alerts_json import JsonAlertBook
     from galaxy_adapters.folder_filesystem import FilesystemMachineFolder
     from galaxy_adapters.index_sqlite import SqliteTrailIndex
+    from galaxy_apps.watching import GATEWAY, watcher_of
     from galaxy_apps.wiring_gateway import Sinks, machine_ports
     from galaxy_core.domain.policy import OrderLimits
     from galaxy_core.services.front_desk import LocalFrontDesk
@@ -176,6 +178,10 @@ async def open_views(
             trails=tuple(trails.values()),
             index=index,
             clock=home.clock(),
+            alerts=[
+                JsonAlertBook(home.layout.alerts(GATEWAY)),
+                *(JsonAlertBook(p.layout.alerts(watcher_of(p.machine.name))) for p in places),
+            ],
             is_gateway_up=is_gateway_up,
         )
         feeding = TrailFeeding(ports)

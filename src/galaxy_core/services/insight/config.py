@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from attrs import frozen
 
+from galaxy_core.ports.alert_book import AlertBook
 from galaxy_core.ports.audit_trail import AuditTrail
 from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.machine_folder import MachineFolder
@@ -43,5 +44,7 @@ class InsightPorts:
     """Every trail once: those of the machines, and the gateway's own."""
     index: TrailIndex
     clock: Clock
+    alerts: Sequence[AlertBook] = ()
+    """What the watchers have noticed."""
     is_gateway_up: Callable[[], Awaitable[bool | None]] = _nobody_knows
     """None: there is no gateway to be up."""

@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
+from galaxy_core.domain.health import AlertState
 from galaxy_core.domain.insight import Finding, Level, Slot
+from galaxy_core.domain.letter import Severity
 from galaxy_core.domain.operations import Heartbeat
 from galaxy_core.domain.response import Outcome
 from galaxy_core.ports.machine_folder import DiskSpace
@@ -65,6 +67,22 @@ def of_machine(look: Look) -> Iterator[Finding]:
     """Everything about one machine."""
     for level, what, remedy in (*_hermes(look), *_queue(look), *_letters(look), *_disk(look)):
         yield Finding(level=level, what=what, remedy=remedy, machine=look.name)
+
+
+def of_alerts(states: Iterable[AlertState]) -> Iterator[Finding]:
+    """What only a watcher can see; the rest is looked at here."""
+    for state in states:
+        kind, _, of_what = state.key.partition(":")
+        if state.is_open and kind in _ONLY_WATCHED:
+            yield Finding(
+                level=Level.DOUBTFUL if state.severity is Severity.WARNING else Level.UNWELL,
+                what=f"{state.text}.",
+                remedy=state.remedy,
+                machine=of_what if kind == "agent" else None,
+            )
+
+
+_ONLY_WATCHED = frozenset({"agent", "channel", "look"})
 
 
 def of_figures(error: Exception) -> Finding:

@@ -38,8 +38,8 @@ async def test_it_beats_in_every_folder_while_it_lives(
 
     def with_presences() -> Caduceus:
         made = plain()
-        ports = evolve(made._ports, presences=presences, reports={"memory": line})  # noqa: SLF001
-        return Caduceus(made._config, ports, 4711, "1.2.3")  # noqa: SLF001
+        ports = evolve(made._ports, presences=presences, reports={"memory": line})
+        return Caduceus(made._config, ports, 4711, "1.2.3")
 
     monkeypatch.setattr(GatewayWorld, "caduceus", lambda *_: with_presences())
     async with world.running(with_hermes=False):

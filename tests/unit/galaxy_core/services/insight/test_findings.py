@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
-from galaxy_core.domain.insight import Level, Slot
+from galaxy_core.domain.health import AlertState
+from galaxy_core.domain.insight import Finding, Level, Slot
+from galaxy_core.domain.letter import Severity
 from galaxy_core.domain.operations import Heartbeat
 from galaxy_core.domain.response import Outcome
 from galaxy_core.ports.machine_folder import DiskSpace
@@ -199,3 +201,20 @@ def test_worst_comes_first() -> None:
 def test_spans_are_said_as_people_do(seconds: int, words: str) -> None:
     """One unit, rounded down."""
     assert findings.span(timedelta(seconds=seconds)) == words
+
+
+def test_what_watchers_alone_can_see_is_shown() -> None:
+    """An agent that hangs, a channel that is away; not what is looked at here anyway."""
+    agent = AlertState(
+        key="agent:lab", since=START, severity=Severity.ALERT, text="It hangs", remedy="Wait."
+    )
+    others = [
+        evolve(agent, key="hermes:lab"),
+        evolve(agent, key="channel:telegram", severity=Severity.WARNING),
+        evolve(agent, key="agent:attic", ended_at=START),
+    ]
+    found = list(findings.of_alerts([agent, *others]))
+    assert found == [
+        Finding(level=Level.UNWELL, what="It hangs.", remedy="Wait.", machine="lab"),
+        Finding(level=Level.DOUBTFUL, what="It hangs.", remedy="Wait."),
+    ]
