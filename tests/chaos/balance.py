@@ -97,7 +97,7 @@ def _archived(scene: Scene) -> dict[str, list[dict[str, Any]]]:
     """Orders that ended, by their mark."""
     found = defaultdict(list)
     for path in scene.layout.archive.glob("*.json"):
-        order = json.loads(path.read_bytes())
+        order = {"order_id": path.stem, **json.loads(path.read_bytes())}
         for mark in set(MARK.findall(str(order.get("payload", "")))):
             found[mark].append(order)
     return found
@@ -188,8 +188,9 @@ def _receipts(scene: Scene) -> dict[str, list[tuple[int, int]]]:
     found = defaultdict(list)
     for line in _trail(scene):
         if line.get("event_type") == "letter_delivered" and line.get("order_id"):
-            for number in line.get("message_ids", ()):
-                found[str(line["order_id"])].append((int(line["chat_id"]), int(number)))
+            for receipt in line.get("receipts", ()):
+                chat = int(receipt["chat_id"])
+                found[str(line["order_id"])] += [(chat, int(n)) for n in receipt["message_ids"]]
     return found
 
 

@@ -106,7 +106,9 @@ def run(folder: Path, wish: Wish) -> Outcome:
             until=begun + wish.minutes * 60,
             has_long_freezes=wish.has_long_freezes,
         )
-        writer = threading.Thread(target=_give, args=(crowd, storm, wish, begun), name="people")
+        writer = threading.Thread(
+            target=_give, args=(crowd, storm, wish, begun), name="people", daemon=True
+        )
         writer.start()
         storm.run()
         writer.join()
@@ -191,7 +193,14 @@ def _tails(scene: Scene) -> str:
 
 def _keep(scene: Scene, folder: Path) -> None:
     """Copy what a look at a failure needs; its own disk is about to go."""
+    kept = folder / "kept"
+    kept.mkdir(exist_ok=True)
+    chats = [
+        f"{seen.chat_id} {seen.message_id} {seen.reply_to} {seen.edits} {seen.text!r}\n"
+        for seen in scene.telegram.sent()
+    ]
+    (kept / "chats.txt").write_text("".join(chats), encoding="utf-8")
     for name in ("logs", ".sisyphus"):
         place = scene.folder / name
         if place.exists():
-            shutil.copytree(place, folder / "kept" / name, dirs_exist_ok=True, symlinks=True)
+            shutil.copytree(place, kept / name, dirs_exist_ok=True, symlinks=True)

@@ -120,7 +120,7 @@ class Storm:
         def follow() -> None:
             weights = [weight for weight, _, _ in troubles]
             try:
-                while not self._is_ended(chance.uniform(0.2, 2.5)):
+                while not self._is_ended(chance.uniform(0.1, 1.2)):
                     _, kind, trouble = chance.choices(troubles, weights)[0]
                     trouble(chance)
                     with self._lock:
@@ -129,7 +129,7 @@ class Storm:
                 self.failures.append(f"{name}: {type(error).__name__}: {error}")
                 self._over.set()
 
-        return threading.Thread(target=follow, name=f"storm-{name}")
+        return threading.Thread(target=follow, name=f"storm-{name}", daemon=True)
 
     def _is_ended(self, seconds: float) -> bool:
         self.wait(seconds)

@@ -24,14 +24,14 @@ def _hold(folder: Path, wish: Wish) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(240)
 def test_nothing_is_lost_in_a_storm(tmp_path: Path) -> None:
     """Gateway and Hermes die, Telegram fails: one answer for each order, and a whole trail."""
     wish = Wish(
         seed=SEED,
-        orders=40,
-        kills=8,
-        minutes=0.5,
+        orders=24,
+        kills=5,
+        minutes=1.5,  # at the latest; it ends with its last kill
         drain_minutes=1.2,
         people=3,
         with_disk=False,
@@ -42,14 +42,14 @@ def test_nothing_is_lost_in_a_storm(tmp_path: Path) -> None:
 
 @pytest.mark.opencode
 @pytest.mark.slow
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(240)
 def test_no_prompt_reaches_the_model_twice(tmp_path: Path, opencode_binary: Path) -> None:
     """The same with the real agent, which dies too: the model begins on each prompt once."""
     wish = Wish(
         seed=SEED,
         orders=6,
-        kills=3,
-        minutes=0.4,
+        kills=2,
+        minutes=1.5,
         drain_minutes=1.2,
         people=2,
         opencode=opencode_binary,
