@@ -460,6 +460,35 @@ def _add_maintenance(commands: Any) -> None:  # noqa: ANN401
     )
     _json(cleanup)
 
+    backup = _command(
+        commands, "backup", "backup:backup", "Copy a machine's folder into one file, while it runs."
+    )
+    backup.add_argument("file", metavar="FILE", type=Path, help="The copy; a .tar.gz.")
+    backup.add_argument(
+        "--with-secrets",
+        action="store_true",
+        dest="has_secrets",
+        help="With settings, token and passwords: all of .galaxy.",
+    )
+    _machine(backup)
+    _json(backup)
+
+    restore = _command(
+        commands, "restore", "backup:restore", "Check a copy, and put it in its place."
+    )
+    restore.add_argument("file", metavar="FILE", type=Path, help="As `galaxy backup` wrote it.")
+    restore.add_argument(
+        "--into", metavar="FOLDER", type=Path, help="The folder; default: the machine's."
+    )
+    restore.add_argument(
+        "--force",
+        action="store_true",
+        dest="is_forced",
+        help="Move aside what is in the folder, instead of refusing.",
+    )
+    _machine(restore)
+    _json(restore)
+
 
 def _add_completion(commands: Any) -> None:  # noqa: ANN401
     parser = _command(

@@ -83,9 +83,9 @@ class Tidier:
                     count=found.old.count,
                     bytes=found.old.size,
                     by=by,
-                    **found.old.detail,
                 )
-                await self._trail.record(line)
+                data = {**line.data, **found.old.detail}
+                await self._trail.record(evolve(line, data=data))
                 found = evolve(found, old=await self._remove(kind, found.before))
             done.append(found)
         return done
