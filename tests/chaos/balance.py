@@ -185,7 +185,7 @@ def _copies(told: Told, seen: list[Seen], books: Books) -> int:
 
 def _receipts(scene: Scene) -> dict[str, list[tuple[int, int]]]:
     """Chat and message of every delivered answer, by order."""
-    found = defaultdict(list)
+    found: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for line in _trail(scene):
         if line.get("event_type") == "letter_delivered" and line.get("order_id"):
             for receipt in line.get("receipts", ()):

@@ -84,10 +84,15 @@ class Storm:
             self.scene.skipped.append("EIO and ENOSPC at single calls: strace is not installed")
         for fault in NETWORK:
             self.scene.telegram.do("plan", times=None, **fault)
-        lanes = [self._lane(daemon.name, self._at_daemon(daemon)) for daemon in self._daemons()]
-        if self.scene.has_agent:
-            lanes.append(self._lane("opencode", self._at_agent()))
-        lanes += [self._lane("network", self._at_network()), self._lane("files", self._at_files())]
+        scene = self.scene
+        lanes = [
+            self._lane("gateway", self._at_daemon(scene.gateway), 1.0),
+            self._lane("hermes", self._at_daemon(scene.hermes), 4.0),
+            self._lane("network", self._at_network(), 1.0),
+            self._lane("files", self._at_files(), 1.0),
+        ]
+        if scene.has_agent:
+            lanes.append(self._lane("opencode", self._at_agent(), 10.0))
         for lane in lanes:
             lane.start()
         for lane in lanes:
@@ -108,19 +113,23 @@ class Storm:
         """Wait so long or until it is over; whether it is."""
         return self._over.wait(min(seconds, max(0.0, self.until - time.monotonic())))
 
-    def _daemons(self) -> tuple[Daemon, Daemon]:
-        return self.scene.gateway, self.scene.hermes
-
     # ---- lanes
 
-    def _lane(self, name: str, troubles: list[tuple[int, str, Trouble]]) -> threading.Thread:
+    def _lane(
+        self, name: str, troubles: list[tuple[int, str, Trouble]], pause_s: float
+    ) -> threading.Thread:
+        """Trouble after trouble, with about that pause between.
+
+        An agent that needs seconds to start would else never be there, and nothing be under way
+        that could be broken.
+        """
         # A generator for each lane: what one of them draws does not depend on the others' pace.
         chance = random.Random(f"{self.seed}-{name}")
 
         def follow() -> None:
             weights = [weight for weight, _, _ in troubles]
             try:
-                while not self._is_ended(chance.uniform(0.1, 1.2)):
+                while not self._is_ended(chance.uniform(0.2, 1.8) * pause_s):
                     _, kind, trouble = chance.choices(troubles, weights)[0]
                     trouble(chance)
                     with self._lock:
