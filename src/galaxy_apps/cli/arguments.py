@@ -489,6 +489,26 @@ def _add_maintenance(commands: Any) -> None:  # noqa: ANN401
     _machine(restore)
     _json(restore)
 
+    migrate = _command(
+        commands, "migrate", "migrate:migrate", "Show what the original system left behind."
+    )
+    migrate.add_argument(
+        "--apply",
+        action="store_true",
+        dest="is_applied",
+        help="Take settings that mean nothing out of the file; it is kept as it was.",
+    )
+    _machine(migrate)
+    _json(migrate)
+    check = _command(
+        commands,
+        "upgrade-check",
+        "migrate:upgrade_check",
+        "Compare the folder, Python and opencode with this version.",
+    )
+    _machine(check)
+    _json(check)
+
 
 def _add_completion(commands: Any) -> None:  # noqa: ANN401
     parser = _command(
