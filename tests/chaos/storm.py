@@ -16,6 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from attrs import define, field
 
@@ -87,12 +88,12 @@ class Storm:
         scene = self.scene
         lanes = [
             self._lane("gateway", self._at_daemon(scene.gateway), 1.0),
-            self._lane("hermes", self._at_daemon(scene.hermes), 4.0),
+            self._lane("hermes", self._at_daemon(scene.hermes), 6.0),
             self._lane("network", self._at_network(), 1.0),
             self._lane("files", self._at_files(), 1.0),
         ]
         if scene.has_agent:
-            lanes.append(self._lane("opencode", self._at_agent(), 10.0))
+            lanes.append(self._lane("opencode", self._at_agent(), 4.0))
         for lane in lanes:
             lane.start()
         for lane in lanes:
@@ -242,22 +243,24 @@ class Storm:
 
     def _at_agent(self) -> list[tuple[int, str, Trouble]]:
         troubles: list[tuple[int, str, Trouble]] = [
-            (75, "kill -9", lambda chance: self._end_agent(signal.SIGKILL, "opencode killed")),
+            (75, "kill -9", partial(self._end_agent, signal.SIGKILL, "opencode killed")),
             (20, "frozen and thawed", self._freeze_agent),
         ]
         if self.has_long_freezes:
-            hang: Trouble = lambda chance: self._end_agent(signal.SIGSTOP, "opencode hung")  # noqa: E731
+            hang = partial(self._end_agent, signal.SIGSTOP, "opencode hung")
             troubles.append((5, "hung", hang))
         return troubles
 
-    def _agent(self) -> tuple[str, int]:
-        """Name and process of the server that listens; waits for it."""
+    def _agent(self, chance: random.Random) -> tuple[str, int]:
+        """Name and process of a server that has listened for a while: it has work by then."""
+        self._until(lambda: bool(self.scene.server().get("url")), "opencode listens")
+        self.wait(chance.uniform(1.0, 8.0))
         self._until(lambda: bool(self.scene.server().get("url")), "opencode listens")
         state = self.scene.server()
         return str(state.get("server_id")), int(state.get("pid") or 0)
 
-    def _end_agent(self, number: signal.Signals, kind: str) -> None:
-        name, pid = self._agent()
+    def _end_agent(self, number: signal.Signals, kind: str, chance: random.Random) -> None:
+        name, pid = self._agent(chance)
         began = time.monotonic()
         if not _signalled(pid, number):
             return
@@ -270,7 +273,7 @@ class Storm:
         self.times.add(kind, noticed - began, back - began)
 
     def _freeze_agent(self, chance: random.Random) -> None:
-        _, pid = self._agent()
+        _, pid = self._agent(chance)
         if _signalled(pid, signal.SIGSTOP):
             self.wait(chance.choice((0.2, 1.0, 3.0)))
             _signalled(pid, signal.SIGCONT)
