@@ -150,6 +150,18 @@ def test_nothing_is_missing_afterwards(layout: Layout, capsys: pytest.CaptureFix
     assert (code, proof["gaps"]) == (ExitCode.OK, [])
 
 
+def test_an_id_is_free_afterwards(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    """An order under the id of one that was tidied away is another one, and not the same twice."""
+    make_trail_old(layout)
+    cleanup(capsys, "--older-than", "30", "--apply")
+    assert main(["order", "submit", "Once more.", "--id", "done"]) == ExitCode.OK
+    assert main(["order", "cancel", "done"]) == ExitCode.OK
+    capsys.readouterr()
+    code = main(["audit", "verify", "--json"])
+    proof = json.loads(capsys.readouterr().out)["completeness"]
+    assert (code, proof["gaps"]) == (ExitCode.OK, [])
+
+
 def make_trail_old(layout: Layout) -> None:
     """Write the trail anew as if its lines were forty days old."""
 
