@@ -9,7 +9,7 @@ def machine_settings(*, examples: int, steps: int) -> settings:
     Making a finding smaller, or explaining it, runs its like hundreds of times: that takes longer
     than a test may, and whoever wants it asks for it with `--hypothesis-profile=shrink`.
     """
-    phases = tuple(settings.default.phases)
+    phases = tuple(settings().phases)
     if settings.get_current_profile_name() != "shrink":
         phases = tuple(p for p in phases if p not in {Phase.shrink, Phase.explain})
     return settings(
