@@ -20,6 +20,8 @@ def restored_logging() -> Iterator[None]:
     """Give the process its own log back."""
     root = logging.getLogger()
     handlers, level, own = root.handlers[:], root.level, structlog.get_config()
+    # Some test before may have left them captured: they are captured only once.
+    logging.captureWarnings(capture=False)
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
