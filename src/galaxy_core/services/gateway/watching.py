@@ -42,6 +42,9 @@ LOOK_AGAIN = timedelta(seconds=30)
 FRESH = timedelta(seconds=1)
 """Shortest time between two states: what changes faster is not read."""
 OLDEST = timedelta(seconds=60)
+LAST_LOOK = timedelta(milliseconds=250)
+LAST_LOOKS = 80
+"""Looks at an order whose answer has arrived, until it is archived: some twenty seconds."""
 WAITING_LOOK = timedelta(seconds=3)
 """How often a waiting order's place is looked up."""
 CARD = "card"
@@ -205,10 +208,19 @@ class _Watch:
 
     async def run(self) -> None:
         await either(self._follow, self._show, self.is_answered.wait)
-        view = await self._view()
-        status = None if view is None else self._status(view)
+        view = await self._last_view()
+        status = None if view is None else evolve(self._status(view), buttons=())
         self._courier.retire(self._key, status)
         await self._asks.close_of_order(self.machine.name, self.order.id, ORDER_OVER)
+
+    async def _last_view(self) -> OrderView | None:
+        """The order as it ended: its answer is posted, and may arrive, before it is archived."""
+        for _ in range(LAST_LOOKS):
+            view = await self._view()
+            if view is None or view.state.is_final:
+                return view
+            await self._ports.clock.sleep(LAST_LOOK)
+        return view
 
     # ---- hearing
 

@@ -21,7 +21,8 @@ from galaxy_core.domain.run import (
     ToolStatus,
 )
 from galaxy_core.domain.status import Draft, OrderStatus, PressAnswered, Typing
-from galaxy_core.testing.factories import make_press
+from galaxy_core.testing.factories import make_ending, make_letter, make_press
+from galaxy_core.testing.memory import MemoryOrderQueue, MemoryOutbox
 from galaxy_core.testing.memory.agent import Hang, Pause, Script
 from tests.unit.galaxy_core.services.gateway.world import (
     GROUP,
@@ -267,6 +268,34 @@ async def test_status_goes_on_in_the_same_message_after_a_restart(world: Gateway
             await world.clock.elapse(timedelta(minutes=2))
             await world.until(lambda: len(world.answers()) == 1)
             await world.clock.elapse(timedelta(seconds=10))
+    (shown,) = world.service.cards.values()
+    assert isinstance(shown.card, OrderStatus)
+    assert shown.card.state.is_final
+
+
+async def test_status_ends_though_the_answer_arrives_before_the_archive(
+    world: GatewayWorld,
+) -> None:
+    """The letter is posted before the order is archived: no button to cancel stays behind."""
+    async with world.running(with_hermes=False):
+        world.say("go")
+        await world.until(lambda: any(b.text == "Cancel" for b in world.buttons(OWNER)))
+        worker = MemoryOrderQueue(world.lab.orders, "worker")
+        delivery = await worker.claim()
+        assert delivery is not None
+        outbox = MemoryOutbox(world.clock, world.lab.letters)
+        await outbox.post(
+            make_letter(
+                name=f"hermes-{delivery.order.id}",
+                message="done",
+                order_id=delivery.order.id,
+                chat_id=OWNER,
+                channel="memory",
+            )
+        )
+        await world.until(lambda: world.answers() == ["done"])
+        await worker.ack(delivery, make_ending())
+        await world.until(lambda: not world.buttons(OWNER))
     (shown,) = world.service.cards.values()
     assert isinstance(shown.card, OrderStatus)
     assert shown.card.state.is_final
