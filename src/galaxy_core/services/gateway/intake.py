@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import structlog
 from attrs import define, evolve, field
 
-from galaxy_core.domain.audit import AuditSeverity, AuditType
 from galaxy_core.domain.errors import PermanentError
 from galaxy_core.domain.message import InboundMessage, Origin
 from galaxy_core.domain.order import Order
@@ -23,6 +22,7 @@ from galaxy_core.services.gateway.config import GatewayConfig, GatewayPorts, Mac
 from galaxy_core.services.gateway.holding import HoldingDesk
 from galaxy_core.services.gateway.limits import PersonLimits
 from galaxy_core.services.gateway.luggage import Luggage
+from galaxy_core.services.gateway.refusing import put_refusal_on_record, refuse
 from galaxy_core.services.gateway.replies import Replies
 from galaxy_core.services.gateway.submitting import Submitter
 from galaxy_core.services.trail import Trail
@@ -55,17 +55,7 @@ class Doorkeeper:
         reason = self._why_not(message, role)
         if reason is None:
             return True
-        await self._trail.record(
-            self._trail.event(
-                AuditType.MESSAGE_REFUSED,
-                severity=AuditSeverity.WARNING,
-                reason=reason,
-                key=message.key,
-                channel=message.channel,
-                chat_id=message.chat_id,
-                person=message.sender_id,
-            )
-        )
+        await put_refusal_on_record(self._trail, message, reason)
         return False
 
     def _why_not(self, message: InboundMessage, role: Role | None) -> str | None:
@@ -118,14 +108,15 @@ class Intake:
             await self._offer_again(message, text, machines, role, is_for_each=is_for_each)
             return
         if not may(role, Deed.ORDER):
-            await self._refuse(message, "You can look, but not give orders: ask an owner.")
+            cannot = "You can look, but not give orders: ask an owner."
+            await refuse(self._trail, self._replies, message, cannot)
             return
         wanted = [(machine, machine.name if is_for_each else None) for machine in machines]
         if await self._was_taken(message, wanted):
             return
         for machine in machines:
             if (sentence := await self._limits.why_not(message, machine)) is not None:
-                await self._refuse(message, sentence)
+                await refuse(self._trail, self._replies, message, sentence)
                 return
         orders = []
         for machine, name in wanted:
@@ -158,7 +149,7 @@ class Intake:
         try:
             packed = await self._luggage.unpack(message, machine.layout.inbound_files(order_id))
         except PermanentError as error:
-            await self._refuse(message, str(error))
+            await refuse(self._trail, self._replies, message, str(error))
             return None
         order = compose(
             evolve(message, quotes=message.quotes + packed.quotes),
@@ -172,7 +163,7 @@ class Intake:
             # Without it whichever of the folder's machines came first would take the order.
             order = evolve(order, target=machine.name)
         if (sentence := why_refused(order, self._config.order_limits)) is not None:
-            await self._refuse(message, sentence)
+            await refuse(self._trail, self._replies, message, sentence)
             return None
         return order
 
@@ -224,17 +215,3 @@ class Intake:
                 if await machine.catalogue.get(order_id_for(message, name)) is not None:
                     return True
         return False
-
-    async def _refuse(self, message: InboundMessage, sentence: str) -> None:
-        await self._trail.record(
-            self._trail.event(
-                AuditType.MESSAGE_REFUSED,
-                severity=AuditSeverity.WARNING,
-                reason=sentence,
-                key=message.key,
-                channel=message.channel,
-                chat_id=message.chat_id,
-                person=message.sender_id,
-            )
-        )
-        await self._replies.say(message, sentence)

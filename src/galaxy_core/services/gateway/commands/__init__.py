@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from attrs import define
 
-from galaxy_core.domain.audit import AuditSeverity, AuditType
+from galaxy_core.domain.audit import AuditType
 from galaxy_core.domain.message import InboundMessage
 from galaxy_core.domain.people import Deed, Role, may
 from galaxy_core.ports.command_menu import MenuEntry
 from galaxy_core.services.gateway.commands import looking, people, steering
 from galaxy_core.services.gateway.commands.call import Call, Command, Tools
+from galaxy_core.services.gateway.refusing import refuse
 from galaxy_core.services.gateway.replies import Replies
 from galaxy_core.services.gateway.slash import command_of
 from galaxy_core.services.trail import Trail
@@ -169,13 +170,23 @@ class CommandDesk:
         name, arguments = found
         command = _BY_NAME.get(name)
         if message.is_edit and (command is None or command.name != ORDER):
-            await self._refuse(message, CHANGED)
+            await refuse(self._trail, self._replies, message, CHANGED)
             return True
         if command is None:
-            await self._refuse(message, f"I know no command `/{name}`. /help lists them all.")
+            await refuse(
+                self._trail,
+                self._replies,
+                message,
+                f"I know no command `/{name}`. /help lists them all.",
+            )
             return True
         if not may(role, command.deed):
-            await self._refuse(message, f"/{name} is not for a {role.value}: ask an owner.")
+            await refuse(
+                self._trail,
+                self._replies,
+                message,
+                f"/{name} is not for a {role.value}: ask an owner.",
+            )
             return True
         call = Call(message=message, arguments=arguments, role=role, tools=self._tools)
         answer = await command.run(call)
@@ -196,18 +207,3 @@ class CommandDesk:
         if command.deed is Deed.STEER_OWN:
             await self._tools.ports.notes.close(steering.MEANT, [message.key])
         return True
-
-    async def _refuse(self, message: InboundMessage, sentence: str) -> None:
-        """Say why not, on record."""
-        await self._trail.record(
-            self._trail.event(
-                AuditType.MESSAGE_REFUSED,
-                severity=AuditSeverity.WARNING,
-                reason=sentence,
-                key=message.key,
-                channel=message.channel,
-                chat_id=message.chat_id,
-                person=message.sender_id,
-            )
-        )
-        await self._replies.say(message, sentence)
