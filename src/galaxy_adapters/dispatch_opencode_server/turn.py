@@ -114,6 +114,9 @@ class Turn:
                 told += self.feed(
                     BusEvent(kind="message.part.updated", properties=properties, session=session)
                 )
+        # Of a text first met here the deltas so far were missed, and some that are on their way
+        # may be in it already.
+        self.tear()
         return told
 
     def tear(self) -> None:

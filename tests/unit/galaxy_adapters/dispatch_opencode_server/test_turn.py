@@ -143,6 +143,29 @@ def test_reading_the_session_repeats_nothing() -> None:
     assert turn.usage.cost_usd == 0.5
 
 
+def test_text_first_met_while_reading_is_told_when_it_is_whole() -> None:
+    """Its first deltas were missed, and what is stored of it lags behind them."""
+    turn = begun()
+    turn.tear()
+    stored = {"messageID": ANSWER, "id": "prt_1", "type": "text", "text": "", "time": {"start": 1}}
+    info = {"id": ANSWER, "role": "assistant"}
+    assert turn.read(ROOT, [{"info": info, "parts": [stored]}]) == []
+    assert told(turn, delta("prt_1", "and more")) == []
+    assert words(told(turn, text("prt_1", "Some, and more", is_whole=True))) == ["Some, and more"]
+
+
+def test_text_that_was_read_whole_is_not_told_again_by_events_that_waited() -> None:
+    """What came while the session was read is older than what the reading found."""
+    turn = begun()
+    turn.tear()
+    time = {"start": 1, "end": 2}
+    stored = {"messageID": ANSWER, "id": "prt_1", "type": "text", "text": "Hello", "time": time}
+    info = {"id": ANSWER, "role": "assistant"}
+    assert words(turn.read(ROOT, [{"info": info, "parts": [stored]}])) == ["Hello"]
+    waited = (text("prt_1", ""), delta("prt_1", "Hel"), text("prt_1", "Hello", is_whole=True))
+    assert told(turn, *waited) == []
+
+
 def test_end_counts_only_after_a_beginning() -> None:
     """After an abort a second `idle` comes, which belongs to the turn before."""
     turn = Turn(session=ROOT, message_id=OURS)
