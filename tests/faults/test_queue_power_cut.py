@@ -2,9 +2,12 @@
 
 The queue works on a file system of its own, in an image behind a loop device.  At a random moment
 the worker is stopped and the image copied: in the copy is what was written through, and nothing
-that only lay in the kernel's memory.  Assumes that a disk keeps what it was given.
+that only lay in the kernel's memory.  The kernel may still be writing then (a call that had begun
+goes on), so a copy counts only when nothing changed under it: one of two moments is no disk that
+ever was.  Assumes that a disk keeps what it was given.
 """
 
+import filecmp
 import json
 import os
 import random
@@ -57,6 +60,19 @@ def image(folder: Path) -> Path:
     return path
 
 
+def copy_of_one_moment(image: Path, copy: Path) -> None:
+    """Copy the image as it was at one moment: until two copies in a row are the same."""
+    again = copy.with_name("the same again")
+    shutil.copyfile(image, copy)
+    for _ in range(50):
+        shutil.copyfile(image, again)
+        if filecmp.cmp(copy, again, shallow=False):
+            again.unlink()
+            return
+        again.replace(copy)
+    pytest.fail("the disk does not come to rest though nobody writes")
+
+
 def churn_and_cut(image: Path, copy: Path, seconds: float) -> tuple[set[str], set[str]]:
     """Work on the image, cut the power: the orders that were accepted, and that had ended."""
     with (
@@ -72,7 +88,7 @@ def churn_and_cut(image: Path, copy: Path, seconds: float) -> tuple[set[str], se
         lines = [worker.stdout.readline()]  # it is at work now
         time.sleep(seconds)
         os.kill(worker.pid, signal.SIGSTOP)
-        shutil.copyfile(image, copy)
+        copy_of_one_moment(image, copy)
         worker.kill()
         lines += worker.stdout.readlines()
     said = [json.loads(line) for line in lines]
