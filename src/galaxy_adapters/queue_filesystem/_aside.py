@@ -1,7 +1,8 @@
 """Files that are no orders: moved aside with a reason, never deleted, never tried again.
 
 The reason is written first and reserves the name; a process that dies before the move leaves a
-reason without its file, and the file is moved under the next name later.
+reason without its file, and the file is moved under the next name later.  A reason is
+write-protected once it is on record: who dies before has it told by the next worker.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import os
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
-from attrs import define
+from attrs import define, evolve
 
 from galaxy_adapters._files import create_durably, rename_exclusively, storage_errors
 from galaxy_adapters.queue_filesystem._paths import ENDING, MAX_NAME_BYTES, QueuePaths, stem_of
@@ -24,7 +26,8 @@ from galaxy_core.ports.incident_sink import IncidentSink
 
 _REASON_ENDING = ".reason"
 RETOLD_FOR = timedelta(days=1)
-"""Incidents of this age are reported once more at start: the last process may have died first."""
+"""What nobody has put on record for so long is no news any more."""
+_TOLD, _UNTOLD_BIT = 0o400, 0o200
 
 
 @define(eq=False)
@@ -58,25 +61,37 @@ class Aside:
                 if not is_moved:
                     os.unlink(note)
                     continue
-            self.incidents.report(_incident(target, reason, repeats))
+            self._tell(note, target, reason, repeats)
             return True
         raise AssertionError("names never run out")
 
     def retell(self) -> None:
-        """Report what was set aside lately, in case nobody heard of it."""
+        """Report what was set aside lately and is not on record: its worker died first."""
         oldest = time.time() - RETOLD_FOR.total_seconds()
         with contextlib.suppress(FileNotFoundError), os.scandir(self.paths.corrupted) as entries:
             for entry in entries:
                 target = entry.name.removesuffix(_REASON_ENDING)
                 with contextlib.suppress(OSError, UnicodeDecodeError):
-                    if (
-                        target != entry.name
-                        and entry.stat(follow_symlinks=False).st_mtime >= oldest
-                        and os.path.lexists(os.path.join(self.paths.corrupted, target))
-                    ):
-                        reason = Path(entry.path).read_text("utf-8").strip()
-                        repeats = _repeated(reason)
-                        self.incidents.report(_incident(target, reason, repeats))
+                    if target == entry.name or not _is_news(entry, oldest):
+                        continue
+                    if os.path.lexists(os.path.join(self.paths.corrupted, target)):
+                        note = Path(entry.path)
+                        reason = note.read_text("utf-8").strip()
+                        self._tell(note, target, reason, _repeated(reason))
+
+    def _tell(self, note: Path, target: str, reason: str, repeats: str | None) -> None:
+        incident = _incident(target, reason, repeats)
+        self.incidents.report(evolve(incident, on_told=partial(_mark_told, note)))
+
+
+def _is_news(note: os.DirEntry[str], oldest: float) -> bool:
+    stat = note.stat(follow_symlinks=False)
+    return stat.st_mtime >= oldest and bool(stat.st_mode & _UNTOLD_BIT)
+
+
+def _mark_told(note: Path) -> None:
+    with contextlib.suppress(OSError):  # it is told once more then
+        note.chmod(_TOLD)
 
 
 def repeat_reason(order_id: str) -> str:

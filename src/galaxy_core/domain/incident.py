@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 
 from attrs import field, frozen
 
@@ -35,3 +36,6 @@ class Incident:
     is_for_people: bool = False
     """Whether it deserves a letter, not only a line in the trail."""
     data: JSONObject = field(default=EMPTY)
+    on_told: Callable[[], None] | None = field(default=None, eq=False, repr=False)
+    """Called once trail and people have it, so that it need not be reported again after a restart.
+    It runs in the event loop: it must be quick, and never raise."""

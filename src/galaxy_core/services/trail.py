@@ -1,6 +1,6 @@
 """Hermes' pen: audit lines with the machine's name on them, and incidents of adapters.
 
-An incident is written twice if Hermes dies between the deed and the line; its letter has a name
+An incident is written twice if Hermes dies between the line and the note of it; its letter has a name
 made of the incident's key, so people get it once.
 """
 
@@ -170,6 +170,8 @@ class IncidentDesk:
                 log.error("incident.write_failed", kind=incident.kind, error=str(error))
                 return False
             self._waiting.popleft()
+            if incident.on_told is not None:
+                incident.on_told()
         return True
 
     def _line(self, incident: Incident) -> AuditEvent:

@@ -398,3 +398,17 @@ async def test_what_was_set_aside_lately_is_told_again_at_start(desk: Desk) -> N
     await desk.harness.restart()
     await desk.harness.open("again")
     assert desk.told("broken.json") == ["order_quarantined"] * (before + 1)
+
+
+async def test_what_is_on_record_is_not_told_again(desk: Desk) -> None:
+    """A restart repeats no line and no letter for a file that trail and people know of."""
+    desk.drop("broken.json", b"{")
+    await desk.reason("broken.json")
+    for incident in desk.harness.incidents.incidents:
+        if incident.on_told is not None:
+            incident.on_told()
+    before = desk.told("broken.json")
+    await desk.harness.restart()
+    await desk.harness.open("again")
+    assert desk.told("broken.json") == before
+    assert "not JSON" in await desk.reason("broken.json")

@@ -570,3 +570,15 @@ async def test_an_incident_waits_for_the_disk(world: World) -> None:
         hermes.report(incident(1))
         await world.elapse(60)
         assert len(world.letters.waiting) == 1
+
+
+async def test_who_reported_hears_that_it_is_on_record(world: World) -> None:
+    """Not before: what is not told yet has to be reported again after a crash."""
+    world.faults.fail("outbox.post", FULL)
+    told: list[int] = []
+    async with world.running() as hermes:
+        hermes.report(evolve(incident(1), on_told=lambda: told.append(len(world.letters.waiting))))
+        await world.elapse(1)
+        assert told == []
+        await world.elapse(60)
+    assert told == [1]
