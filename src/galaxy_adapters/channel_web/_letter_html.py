@@ -1,14 +1,14 @@
 """Letters that people and scripts write by hand, in Telegram's HTML, as HTML of ours.
 
-What is not exactly that (an unknown tag, one that is not closed, a crossing) is shown as it was
-written: nothing is dropped, and nothing that runs is let through.
+What is not exactly that is shown as it was written: nothing is dropped, and nothing that runs is
+let through.
 """
 
 from __future__ import annotations
 
 from html import escape
-from html.parser import HTMLParser
 
+from galaxy_adapters._telegram_html import NotTelegramHtml, TelegramHtmlReader
 from galaxy_adapters._web import plain_html
 
 _TAGS = {
@@ -18,87 +18,49 @@ _TAGS = {
     "tg-spoiler": "span",
 }
 _SCHEMES = ("http://", "https://", "mailto:", "tg://")
-_MOST_TAGS = 2_000
-"""The parser's time grows with the square of what is not closed."""
 
 
-class _Unknown(Exception):
-    """It is not Telegram's HTML."""
-
-
-class _Reader(HTMLParser):
+class _Reader(TelegramHtmlReader[str]):
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self._pieces: list[str] = []
-        self._open: list[tuple[str, str]] = []
-
-    def read(self, html: str) -> str:
-        self.feed(html)
-        self.close()
-        if self._open:
-            raise _Unknown
-        return "".join(self._pieces)
+        super().__init__()
+        self.pieces: list[str] = []
 
     def handle_data(self, data: str) -> None:
-        self._pieces.append(escape(data))
+        self.pieces.append(escape(data))
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        names = dict(attrs)
+    def begin(self, tag: str, attributes: dict[str, str | None]) -> str:
+        """Give the name of our tag."""
         ours, more = _TAGS.get(tag), ""
         if tag == "a":
-            href = (names.pop("href", None) or "").strip()
+            href = (attributes.pop("href", None) or "").strip()
             if not href.casefold().startswith(_SCHEMES):
-                raise _Unknown
+                raise NotTelegramHtml
             ours, more = "a", f' href="{escape(href)}" rel="noopener noreferrer nofollow"'
             if href.casefold().startswith("http"):
                 more += ' target="_blank"'
-        elif tag == "span" and names.pop("class", None) == "tg-spoiler":
+        elif tag == "span" and attributes.pop("class", None) == "tg-spoiler":
             ours = "span"
-        elif tag == "code" and (names.get("class") or "").startswith("language-"):
-            del names["class"]
+        elif tag == "code" and (attributes.get("class") or "").startswith("language-"):
+            del attributes["class"]
         elif tag == "blockquote":
-            names.pop("expandable", None)
-        if ours is None or names:
-            raise _Unknown
+            attributes.pop("expandable", None)
+        if ours is None or attributes:
+            raise NotTelegramHtml
         if tag in {"tg-spoiler", "span"}:
             more = ' class="spoiler" tabindex="0"'
-        self._open.append((tag, ours))
-        self._pieces.append(f"<{ours}{more}>")
+        self.pieces.append(f"<{ours}{more}>")
+        return ours
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        del tag, attrs
-        raise _Unknown
-
-    def handle_endtag(self, tag: str) -> None:
-        if not self._open or self._open[-1][0] != tag:
-            raise _Unknown
-        self._pieces.append(f"</{self._open.pop()[1]}>")
-
-    def handle_comment(self, data: str) -> None:
-        del data
-        raise _Unknown
-
-    def handle_decl(self, decl: str) -> None:
-        del decl
-        raise _Unknown
-
-    def handle_pi(self, data: str) -> None:
-        del data
-        raise _Unknown
-
-    def unknown_decl(self, data: str) -> None:
-        del data
-        raise _Unknown
+    def end(self, opened: str) -> None:
+        self.pieces.append(f"</{opened}>")
 
 
 def letter_html(html: str) -> str:
     """HTML of ours for a letter in Telegram's; anything else as it stands."""
-    if html.count("<") > _MOST_TAGS:
+    reader = _Reader()
+    if not reader.read(html.replace("\0", "\N{REPLACEMENT CHARACTER}")):
         return plain_html(html)
-    try:
-        shown = _Reader().read(html.replace("\0", "\N{REPLACEMENT CHARACTER}"))
-    except (_Unknown, AssertionError, ValueError):  # the parser asserts where markup is odd
-        return plain_html(html)
+    shown = "".join(reader.pieces)
     if shown.count("\0") or not shown.strip():
         return plain_html(html)
     shown = shown.encode("utf-8", "replace").decode()
