@@ -36,7 +36,6 @@ COMMANDS = (
         run=steering.order,
         deed=Deed.ORDER,
         usage="[machine|all] TEXT",
-        is_quick=False,
     ),
     Command(
         name="status", description="How the machines are", run=looking.status, usage="[machine|all]"
@@ -49,7 +48,6 @@ COMMANDS = (
         run=steering.cancel,
         deed=Deed.STEER_OWN,
         usage="[id]",
-        is_quick=False,
     ),
     Command(
         name="retry",
@@ -57,14 +55,12 @@ COMMANDS = (
         run=steering.retry,
         deed=Deed.STEER_OWN,
         usage="[id]",
-        is_quick=False,
     ),
     Command(
         name="new",
         description="Begin a new session",
         run=steering.new,
         deed=Deed.ORDER,
-        is_quick=False,
     ),
     Command(name="sessions", description="Conversations and their sessions", run=steering.sessions),
     Command(
@@ -73,7 +69,6 @@ COMMANDS = (
         run=steering.machine,
         deed=Deed.ORDER,
         usage="[name]",
-        is_quick=False,
     ),
     Command(
         name="agent",
@@ -81,7 +76,6 @@ COMMANDS = (
         run=steering.agent,
         deed=Deed.ORDER,
         usage="[name]",
-        is_quick=False,
     ),
     Command(
         name="model",
@@ -89,7 +83,6 @@ COMMANDS = (
         run=steering.model,
         deed=Deed.ORDER,
         usage="[provider/model]",
-        is_quick=False,
     ),
     Command(
         name="project",
@@ -97,7 +90,6 @@ COMMANDS = (
         run=steering.project,
         deed=Deed.ORDER,
         usage="[name]",
-        is_quick=False,
     ),
     Command(name="history", description="The last orders here", run=looking.history, usage="[id]"),
     Command(name="alerts", description="Warnings and errors", run=looking.alerts),
@@ -108,7 +100,6 @@ COMMANDS = (
         run=people.pair,
         deed=Deed.ADMIT,
         usage="CODE [role]",
-        is_quick=False,
     ),
     Command(name="start", description="Say hello", run=people.start),
 )

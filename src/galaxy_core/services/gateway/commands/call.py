@@ -80,5 +80,8 @@ class Command:
     """The answer in Markdown; None when it has answered in another way.  Safe twice."""
     deed: Deed = Deed.LOOK
     usage: str = ""
-    is_quick: bool = True
-    """Whether it may be carried out before messages that came earlier."""
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether it may be carried out before messages that came earlier: it only looks."""
+        return self.deed is Deed.LOOK
