@@ -45,6 +45,10 @@ class CourierConfig:
     """Pauses after passing failures; they never end, so its `max_attempts` says nothing."""
     last_try_after: timedelta = timedelta(minutes=10)
     """Pause before the third and last sending of a part, after two whose outcome is unknown."""
+    stuck_after: timedelta = timedelta(minutes=2)
+    """How long a letter may fail before the next one of its chat is tried after it, too."""
+    times_overtaken: int = 3
+    """How often a stuck letter may fail while others reach its chat; then it is set aside."""
     hint_lifetime: timedelta = timedelta(seconds=5)
     """Age at which a hint that could not be given is dropped: Telegram shows typing so long."""
     press_attempts: int = 3

@@ -199,9 +199,17 @@ class Lane:
     async def _deliver(self, parcel: Parcel) -> None:
         known = parcel.letter.receipts
         is_through = await self._tools.letters.advance(parcel)
+        new = [
+            receipt
+            for receipt in parcel.letter.receipts[len(known) :]
+            if (receipt.channel, receipt.chat_id) == self.chat
+        ]
+        if new:
+            self._got_through(parcel)
+        elif parcel.failing_since is not None:
+            self._failed(parcel)
         # An album is one call and many messages: they count.
-        new = parcel.letter.receipts[len(known) :]
-        more = sum(len(r.message_ids) - 1 for r in new if (r.channel, r.chat_id) == self.chat)
+        more = sum(len(receipt.message_ids) - 1 for receipt in new)
         if more > 0:
             self._bucket.take(more)
             if self._tools.pace.gate is not None:
@@ -210,14 +218,34 @@ class Lane:
             self._letters.remove(parcel)
             self._tools.on_through(parcel)
 
+    def _failed(self, parcel: Parcel) -> None:
+        """See that letters keep their order, should all of them be waiting for the channel."""
+        stuck = self._stuck()
+        if parcel.is_stuck:  # it is tried right after the first one, or not at all
+            parcel.due = max(parcel.due, stuck[0].due)
+        else:
+            for each in stuck:
+                each.gives_way = False
+
+    def _got_through(self, parcel: Parcel | None = None) -> None:
+        """The chat can be reached: what is stuck is stuck by its own fault."""
+        for stuck in self._stuck():
+            stuck.is_overtaken = stuck is not parcel
+
+    def _stuck(self) -> list[Parcel]:
+        return [parcel for parcel in self._letters if parcel.is_stuck]
+
     async def _show(self) -> None:
         entry = self._due_card()
         if entry is None:
             return
         del self._cards[entry.key]
+        shown = entry.shown
         try:
             await self._tools.cards.advance(entry, self._tools.channel, self._tools.pace)
         finally:
+            if entry.shown is not shown:
+                self._got_through()
             if entry.is_waiting:
                 self._cards[entry.key] = entry
 

@@ -10,6 +10,11 @@
 
 A part is sent at most three times while its outcome is not known, the last time after a long
 pause; then the letter is given up, and the owners hear of it.
+
+A channel that is down is waited for, however long that takes, and the order of the letters stays.
+A letter that fails for some minutes is stuck: each time that it fails again the one behind it is
+tried as well.  When that one arrives, the fault is the letter's own: the chat goes on without it,
+and after three such proofs it is given up.  All this is in memory: a restart begins it anew.
 """
 
 from __future__ import annotations
@@ -102,7 +107,7 @@ class LetterDesk:
             parcel.receipt = await channel.send(
                 mailing.for_channel(), parcel.address, part=part, is_repeat=unknown > 0
             )
-            parcel.attempts, parcel.gives_way = 0, False
+            parcel.count_as_sent()
         except DeliveryUnknown as error:
             await self._take_as_unknown(parcel, part, str(error))
             await self._hold(parcel, error)
@@ -111,12 +116,29 @@ class LetterDesk:
             log.warning("letter.send_failed", letter=mailing.letter.name, error=str(error))
             if not await self._hold(parcel, error):
                 self._put_off(parcel)
+                self._lose_patience(parcel, error)
         except PermanentError as error:
             parcel.verdict = Verdict(str(error), is_about_chat=isinstance(error, ChatUnreachable))
         except Exception as error:
             # Supervision point: an adapter that breaks may have broken after the call.
             log.exception("channel.crashed", channel=parcel.address.channel)
             await self._take_as_unknown(parcel, part, f"the channel broke ({type(error).__name__})")
+
+    def _lose_patience(self, parcel: Parcel, error: TransientError) -> None:
+        """The channel failed once more: perhaps it never takes this letter."""
+        now = self._ports.clock.monotonic()
+        if parcel.failing_since is None:
+            parcel.failing_since = now
+        failing_for = now - parcel.failing_since
+        parcel.times_overtaken += parcel.is_overtaken
+        parcel.is_overtaken = False
+        parcel.is_stuck = failing_for >= self._config.stuck_after.total_seconds()
+        parcel.gives_way = parcel.is_stuck
+        if parcel.times_overtaken >= self._config.times_overtaken:
+            parcel.verdict = Verdict(
+                f"it failed {parcel.attempts} times within {max(1, round(failing_for / 60))} min, "
+                f"while other messages reached the chat: {error}"
+            )
 
     async def _hold(self, parcel: Parcel, error: TransientError) -> bool:
         """Leave the chat alone for as long as the channel asked for; False when it did not."""

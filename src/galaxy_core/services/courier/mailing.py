@@ -104,14 +104,28 @@ class Parcel:
     due: float = 0.0
     """When it may be tried next, on the monotonic clock."""
     gives_way: bool = False
-    """Whether others may go first meanwhile: it waits for its last try, and nobody waits so long
-    for the sake of the order."""
+    """Whether others may go first meanwhile: it waits for its last try, or is stuck, and nobody
+    waits so long for the sake of the order."""
     attempts: int = field(default=0, init=False)
     """Passing failures in a row."""
+    failing_since: float | None = field(default=None, init=False)
+    """When the channel failed first, on the monotonic clock; None: not since it was last sent."""
+    is_stuck: bool = field(default=False, init=False)
+    """Whether the channel has failed for so long that the fault may be the letter's own."""
+    is_overtaken: bool = field(default=False, init=False)
+    """Whether something else reached the chat since it failed last."""
+    times_overtaken: int = field(default=0, init=False)
+    """How often it failed again after something else had reached the chat."""
     receipt: Receipt | None = field(default=None, init=False)
     """Proof that the outbox does not have yet."""
     verdict: Verdict | None = field(default=None, init=False)
     """Set when it was given up, until that is on record."""
+
+    def count_as_sent(self) -> None:
+        """What failed before means nothing any more."""
+        self.attempts = self.times_overtaken = 0
+        self.failing_since = None
+        self.gives_way = self.is_stuck = self.is_overtaken = False
 
     @property
     def chat(self) -> Chat:

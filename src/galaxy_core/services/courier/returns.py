@@ -1,8 +1,9 @@
 """Letters that cannot be delivered: on record, and the owners hear of it.
 
-An alert never goes to the chat that it is about, and an alert that cannot be delivered is on
-record only: there are no alerts about alerts.  Alerts are named after what they are about, so
-after a crash they are the same ones; a chat that is gone is told of once a day.
+An alert never goes to a chat that cannot be reached, and an alert that cannot be delivered is on
+record only: there are no alerts about alerts.  Where only the letter is at fault, whoever it was
+for is told, too: its answer is kept.  Alerts are named after what they are about, so after a crash
+they are the same ones; a chat that is gone is told of once a day.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 ALERT = "courier-alert-"
 """How the names of such letters begin."""
+NOTICE = "courier-notice-"
+"""The same, of those to the people whom a letter does not reach."""
 
 
 @define
@@ -62,8 +65,11 @@ class ReturnDesk:
                 reason=verdict.reason,
             )
         )
-        if not letter.name.startswith(ALERT):
-            await self._alert(parcel, verdict)
+        if letter.name.startswith((ALERT, NOTICE)):
+            return
+        await self._alert(parcel, verdict)
+        if not verdict.is_about_chat and not parcel.mailing.is_for_all:
+            await self._tell_chat(parcel, verdict)
 
     async def _alert(self, parcel: Parcel, verdict: Verdict) -> None:
         box, (channel, chat_id) = parcel.mailing.mailbox.name, parcel.chat
@@ -81,11 +87,9 @@ class ReturnDesk:
         for owner in self._ports.owners():
             if chat_of(owner) == parcel.chat or owner.channel not in self._ports.channels:
                 continue
-            about = f"{subject}>{owner.channel}:{owner.chat_id}"
-            digest = hashlib.sha256(about.encode("utf-8", "replace")).hexdigest()[:16]
             await self._ports.home.outbox.post(
                 Letter(
-                    name=ALERT + digest,
+                    name=ALERT + _digest(f"{subject}>{owner.channel}:{owner.chat_id}"),
                     message=text,
                     severity=Severity.ALERT,
                     sender=f"Courier ({self._ports.home.name})",
@@ -97,3 +101,27 @@ class ReturnDesk:
                     format=LetterFormat.PLAIN,
                 )
             )
+
+    async def _tell_chat(self, parcel: Parcel, verdict: Verdict) -> None:
+        letter, address = parcel.letter, parcel.address
+        order_id = letter.order_id
+        about = "A message" if order_id is None else f"What I had to say about {order_id}"
+        again = "" if order_id is None else f"\n\n/history {order_id} shows its answer again."
+        await self._ports.home.outbox.post(
+            Letter(
+                name=NOTICE + _digest(parcel.key),
+                message=f"{about} could not be delivered here: {verdict.reason}{again}",
+                severity=Severity.ALERT,
+                sender=f"Courier ({self._ports.home.name})",
+                timestamp=self._ports.clock.now(),
+                order_id=order_id,
+                channel=address.channel,
+                chat_id=address.chat_id,
+                topic=address.topic,
+                format=LetterFormat.PLAIN,
+            )
+        )
+
+
+def _digest(subject: str) -> str:
+    return hashlib.sha256(subject.encode("utf-8", "replace")).hexdigest()[:16]

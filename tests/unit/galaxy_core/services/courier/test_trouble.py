@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import ClassVar
+
 import anyio
 import pytest
 from attrs import evolve
@@ -14,12 +17,18 @@ from galaxy_core.domain.errors import (
 )
 from galaxy_core.domain.letter import Letter, Receipt
 from galaxy_core.domain.message import Address
-from galaxy_core.services.courier.returns import ALERT
+from galaxy_core.services.courier.returns import ALERT, NOTICE
 from galaxy_core.testing.clock import settle
 from galaxy_core.testing.factories import make_letter
 from galaxy_core.testing.faults import Crash
 from galaxy_core.testing.memory import MemoryChannel
-from tests.unit.galaxy_core.services.courier.world import World, chat, letter, seconds
+from tests.unit.galaxy_core.services.courier.world import (
+    World,
+    chat,
+    letter,
+    notice,
+    seconds,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +49,8 @@ async def test_passing_failure_is_tried_for_ever() -> None:
     async with world.running():
         await world.elapse(3600 * 24)
         tries = world.faults.writes.count("channel.send")
-        assert 24 * 12 <= tries <= 24 * 12 + 12, "twelve an hour, once it was clear"
+        hourly = tries / 24
+        assert 12 <= hourly <= 2 * 12.5, "twelve an hour, and the next letter after each"
         world.faults.clear()
         await world.elapse(301)
     assert world.names() == ["a", "b"]
@@ -70,6 +80,115 @@ async def test_chat_in_trouble_holds_nobody_up() -> None:
         assert world.names()[:4] == ["all", "a0", "a1", "a2"]
         assert alerts(world) == ["chat-owner"], "about the chat that breaks the adapter"
         assert list(world.home.waiting) == ["all"], "those who are left are not forgotten"
+
+
+# ---- letters that are stuck
+
+
+class Choosy(MemoryChannel):
+    """A channel that never takes letters whose text begins with "bad": 5xx, say."""
+
+    async def send(
+        self, letter: Letter, address: Address, *, part: int = 1, is_repeat: bool = False
+    ) -> Receipt:
+        """Send it, or not."""
+        if letter.message.startswith("bad"):
+            raise TransientError("server error")
+        return await super().send(letter, address, part=part, is_repeat=is_repeat)
+
+
+async def test_letter_that_never_goes_out_blocks_no_chat() -> None:
+    """After minutes the next one goes past it; when others keep arriving it is set aside."""
+    world = World()
+    await world.post(letter("a", message="bad", order_id="o-1"), letter("b"), letter("c"))
+    async with world.running(Choosy(world.clock, world.service)):
+        await world.elapse(100)
+        assert world.names() == [], "so far it may be the channel"
+        await world.elapse(60)
+        assert world.names() == ["b", "c"]
+        for number in range(5):
+            await world.post(letter(f"d{number}"))
+            await world.elapse(300)
+    reason = world.home.undeliverable["a"][1]
+    assert "server error" in reason
+    assert not world.home.waiting
+    assert len(world.lines("letter_undeliverable")) == 1
+    assert alerts(world) == ["chat-owner"]
+    (told,) = [part for part in world.service.sent if part.letter.name.startswith(NOTICE)]
+    assert told.chat_id == "chat-1"
+    assert "/history o-1" in told.text
+
+
+async def test_several_stuck_letters_block_no_chat() -> None:
+    """One after the other is found out, and what is behind them arrives."""
+    world = World()
+    await world.post(*(letter(f"bad-{n}", message="bad") for n in range(4)), letter("good"))
+    async with world.running(Choosy(world.clock, world.service)):
+        await world.elapse(3600)
+        assert world.names() == ["good"]
+        for number in range(4):
+            await world.post(letter(f"d{number}"))
+            await world.elapse(300)
+    assert sorted(world.home.undeliverable) == [f"bad-{n}" for n in range(4)]
+
+
+async def test_status_that_arrives_is_proof_too() -> None:
+    """A stuck answer is found out though nobody is answered: its chat shows how orders get on."""
+    world = World()
+    await world.post(letter("a", message="bad"))
+    async with world.running(Choosy(world.clock, world.service)) as courier:
+        await world.elapse(600)
+        for number in range(4):
+            courier.show("k", notice(str(number)), chat())
+            await world.elapse(300)
+    assert list(world.home.undeliverable) == ["a"]
+
+
+async def test_stuck_letter_alone_is_tried_on() -> None:
+    """Without a proof that the chat can be reached nothing is given up."""
+    world = World()
+    await world.post(letter("a", message="bad"))
+    async with world.running(Choosy(world.clock, world.service)):
+        await world.elapse(3600 * 24)
+    assert list(world.home.waiting) == ["a"]
+    assert alerts(world) == []
+
+
+async def test_order_survives_an_outage() -> None:
+    """What waited while the channel was away arrives in its order."""
+    world = World()
+    world.faults.fail("channel.send", TransientError("down"), times=None)
+    await world.post(*(letter(f"a{number}") for number in range(5)))
+    async with world.running():
+        await world.elapse(3600)
+        world.faults.clear()
+        await world.elapse(301)
+    assert world.names() == [f"a{number}" for number in range(5)]
+
+
+async def test_trouble_that_passes_is_forgotten() -> None:
+    """A letter that goes out after a bad time starts with a clean record at its next part."""
+
+    class Moody(MemoryChannel):
+        failures: ClassVar = Counter[int]()
+
+        async def send(
+            self, letter: Letter, address: Address, *, part: int = 1, is_repeat: bool = False
+        ) -> Receipt:
+            self.failures[part] += 1
+            if self.failures[part] <= 10:
+                raise TransientError("server error")
+            return await super().send(letter, address, part=part, is_repeat=is_repeat)
+
+    world = World(part_characters=3)
+    await world.post(letter("a", message="abcdef"))
+    channel = Moody(world.clock, world.service, part_characters=3)
+    async with world.running(channel) as courier:
+        for number in range(20):
+            courier.show("k", notice(str(number)), chat())
+            await world.elapse(100)
+    assert [part.receipt.part for part in world.parts("a")] == [1, 2]
+    assert channel.failures == {1: 11, 2: 11}
 
 
 # ---- unknown outcomes
