@@ -13,18 +13,13 @@ from typing import Self, TypeAlias
 
 import anyio
 from attrs import define, field, frozen
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from galaxy_adapters._web.listening import HEARTBEAT_SECONDS, STILL_HERE, EventStream, Write
 from galaxy_core.domain.order import JSONObject
 
 __all__ = ["EventHub", "EventResponse", "ServerEvent", "Subscription", "last_event_id"]
 
-HEARTBEAT_SECONDS = 15.0
-"""Proxies cut a connection on which nothing comes for a minute."""
-RETRY_MILLISECONDS = 1000
-STOPPING = "galaxy.stopping"
-"""Where `serve` puts the event that ends all streams."""
 _MOST_WAITING = 256
 """Events that may wait for one page."""
 
@@ -139,10 +134,8 @@ Missed: TypeAlias = Callable[[], Awaitable[Iterable[ServerEvent]]]
 """Reads what the page has missed, after it has begun to listen."""
 
 
-class EventResponse(Response):
+class EventResponse(EventStream):
     """A stream of events: first what was missed, then what comes; each numbered one once."""
-
-    media_type = "text/event-stream"
 
     def __init__(
         self,
@@ -152,8 +145,7 @@ class EventResponse(Response):
         *,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
-        super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
-        del self.headers["content-length"]
+        super().__init__()
         self._hub = hub
         self._topic = topic
         self._missed = missed
@@ -161,37 +153,15 @@ class EventResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream until the page goes, is too slow, or the server stops."""
-        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         if scope["method"] == "HEAD":
-            await send(start)
-            await send({"type": "http.response.body", "body": b""})
-            return
-        with self._hub.subscribe(self._topic) as page:
-            async with anyio.create_task_group() as tasks:
+            await self.begin(send)
+        else:
+            with self._hub.subscribe(self._topic) as page:
+                async with self.listening(scope, receive, send, page.dropped) as write:
+                    await self._stream(page, write)
+        await self.end(send)
 
-                async def until(end: Callable[[], Awaitable[object]]) -> None:
-                    await end()
-                    tasks.cancel_scope.cancel()
-
-                async def gone() -> None:
-                    while (await receive())["type"] != "http.disconnect":
-                        pass
-
-                tasks.start_soon(until, gone, name="page gone")
-                # A send that hangs because nobody reads is cut off too.
-                tasks.start_soon(until, page.dropped.wait, name="page dropped")
-                if (stopping := scope.get(STOPPING)) is not None:
-                    tasks.start_soon(until, stopping.wait, name="server stops")
-                await send(start)
-                await self._stream(page, send)
-        with anyio.move_on_after(1):
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _stream(self, page: Subscription, send: Send) -> None:
-        async def write(data: bytes) -> None:
-            await send({"type": "http.response.body", "body": data, "more_body": True})
-
-        await write(f"retry: {RETRY_MILLISECONDS}\n: hello\n\n".encode())
+    async def _stream(self, page: Subscription, write: Write) -> None:
         seen = 0
         if self._missed is not None:
             seen = await _write_new(write, list(await self._missed()), seen)
@@ -200,16 +170,14 @@ class EventResponse(Response):
                 with anyio.fail_after(self._heartbeat):
                     events = await page.next()
             except TimeoutError:
-                await write(b": still here\n\n")
+                await write(STILL_HERE)
             except Dropped:
                 return
             else:
                 seen = await _write_new(write, events, seen)
 
 
-async def _write_new(
-    write: Callable[[bytes], Awaitable[None]], events: Sequence[ServerEvent], seen: int
-) -> int:
+async def _write_new(write: Write, events: Sequence[ServerEvent], seen: int) -> int:
     """Write those whose number was not seen; the number that is seen now."""
     new = []
     for event in events:

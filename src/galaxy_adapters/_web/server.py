@@ -14,7 +14,7 @@ import uvicorn
 from anyio.abc import TaskStatus
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from galaxy_adapters._web.events import STOPPING
+from galaxy_adapters._web.listening import STOPPING
 from galaxy_core.domain.errors import PermanentError
 
 __all__ = ["CannotListen", "address_of", "serve"]

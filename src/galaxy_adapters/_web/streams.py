@@ -6,30 +6,23 @@ at again and again: a watcher that is slow sees fewer of them, and nothing piles
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import anyio
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from galaxy_adapters._web.events import (
-    HEARTBEAT_SECONDS,
-    RETRY_MILLISECONDS,
-    STOPPING,
-    ServerEvent,
-)
+from galaxy_adapters._web.events import ServerEvent
+from galaxy_adapters._web.listening import HEARTBEAT_SECONDS, STILL_HERE, EventStream, Write
 
 __all__ = ["DrawnEvents"]
 
 
-class DrawnEvents(Response):
+class DrawnEvents(EventStream):
     """Writes what `looks` yields, and ends when it does, the watcher goes or the server stops.
 
     The iterator paces itself: it yields after each look, an empty list where nothing changed, so
     that signs of life can be given in between.
     """
-
-    media_type = "text/event-stream"
 
     def __init__(
         self,
@@ -37,40 +30,20 @@ class DrawnEvents(Response):
         *,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
-        super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
-        del self.headers["content-length"]
+        super().__init__()
         self._looks = looks
         self._heartbeat = heartbeat_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream."""
-        await send(
-            {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-        )
-        if scope["method"] != "HEAD":
-            async with anyio.create_task_group() as tasks:
+        if scope["method"] == "HEAD":
+            await self.begin(send)
+        else:
+            async with self.listening(scope, receive, send) as write:
+                await self._stream(write)
+        await self.end(send)
 
-                async def until(end: Callable[[], Awaitable[object]]) -> None:
-                    await end()
-                    tasks.cancel_scope.cancel()
-
-                async def gone() -> None:
-                    while (await receive())["type"] != "http.disconnect":
-                        pass
-
-                tasks.start_soon(until, gone, name="watcher gone")
-                if (stopping := scope.get(STOPPING)) is not None:
-                    tasks.start_soon(until, stopping.wait, name="server stops")
-                await self._stream(send)
-                tasks.cancel_scope.cancel()
-        with anyio.move_on_after(1):
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _stream(self, send: Send) -> None:
-        async def write(data: bytes) -> None:
-            await send({"type": "http.response.body", "body": data, "more_body": True})
-
-        await write(f"retry: {RETRY_MILLISECONDS}\n: hello\n\n".encode())
+    async def _stream(self, write: Write) -> None:
         written_at = anyio.current_time()
         async for events in self._looks:
             now = anyio.current_time()
@@ -78,5 +51,5 @@ class DrawnEvents(Response):
                 await write(b"".join(event.encoded for event in events))
                 written_at = now
             elif now - written_at >= self._heartbeat:
-                await write(b": still here\n\n")
+                await write(STILL_HERE)
                 written_at = now

@@ -8,7 +8,8 @@ import anyio
 from anyio.lowlevel import checkpoint
 from starlette.types import Message, Receive, Scope, Send
 
-from galaxy_adapters._web.events import STOPPING, ServerEvent
+from galaxy_adapters._web.events import ServerEvent
+from galaxy_adapters._web.listening import STOPPING
 from galaxy_adapters._web.streams import DrawnEvents
 
 NEWS = ServerEvent.of("news", {"n": 1})
