@@ -41,7 +41,11 @@ st.register_type_strategy(timedelta, spans)
 st.register_type_strategy(str, any_text)
 st.register_type_strategy(float, st.floats(0, 1e6))
 
-resolve_types(Heartbeat)  # hypothesis looks at the types, and these are written as text
+# Hypothesis looks at the types, and these are written as text.
+for kind in (*run.RunEvent.__args__, *run.Answer.__args__):
+    resolve_types(kind)
+for record in (Heartbeat, Ending, Usage):
+    resolve_types(record)
 
 events: st.SearchStrategy[run.RunEvent] = st.one_of(
     *(st.from_type(kind) for kind in run.RunEvent.__args__)
