@@ -51,6 +51,11 @@ class Held:
         """The fencing token."""
         return LeaseToken(self.ball.token)
 
+    @property
+    def failures(self) -> int:
+        """How many attempts before this one failed."""
+        return self.note.failures if self.note is not None else 0
+
 
 @define(eq=False)
 class Desk:
@@ -143,11 +148,12 @@ def lease_lost(order: Order) -> LeaseLost:
     )
 
 
-def note_of(held: Held, *, attempts: int, now: datetime, delay: timedelta, reason: str) -> Note:
-    """What to remember of an order that is given back."""
+def note_of(held: Held, *, is_counted: bool, now: datetime, delay: timedelta, reason: str) -> Note:
+    """What to remember of an order that is given back by its worker."""
     return Note(
         digest=held.found.digest,
-        attempts=attempts,
+        attempts=held.attempt if is_counted else held.attempt - 1,
+        failures=held.failures + is_counted,
         given_back_at=now,
         delay=delay,
         reason=reason,

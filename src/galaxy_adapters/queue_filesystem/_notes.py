@@ -20,6 +20,9 @@ class Note:
 
     digest: str
     attempts: int
+    """Claims that count, also those whose worker died."""
+    failures: int = 0
+    """Those among them that failed and were given back by their worker."""
     given_back_at: datetime
     delay: timedelta = timedelta(0)
     reason: str = ""
@@ -43,6 +46,8 @@ def read_note(paths: QueuePaths, name: str) -> Note | None:
         return Note(
             digest=str(kept["digest"]),
             attempts=int(kept["attempts"]),
+            # Notes of earlier versions do not tell the two apart.
+            failures=int(kept.get("failures", kept["attempts"])),
             given_back_at=datetime.fromisoformat(kept["given_back_at"]),
             delay=timedelta(seconds=float(kept["delay_s"])),
             reason=str(kept["reason"]),
@@ -57,6 +62,7 @@ def write_note(paths: QueuePaths, name: str, note: Note) -> None:
     kept = {
         "digest": note.digest,
         "attempts": note.attempts,
+        "failures": note.failures,
         "given_back_at": note.given_back_at.isoformat(),
         "delay_s": note.delay.total_seconds(),
         "reason": note.reason,

@@ -305,9 +305,8 @@ class FilesystemOrderQueue(OrderQueue):
         await checkpoint()
         held = self._find(delivery)
         async with held.settling:
-            attempts = held.attempt if is_counted else held.attempt - 1
             now = self._clock.now()
-            note = note_of(held, attempts=attempts, now=now, delay=delay, reason=reason)
+            note = note_of(held, is_counted=is_counted, now=now, delay=delay, reason=reason)
             until = self._clock.monotonic() + max(delay, timedelta(0)).total_seconds()
             name = await self._settle(held, lambda: self._desk.give_back(held, note))
             with contextlib.suppress(OSError):  # it was given back; the next rescan reads it
@@ -362,6 +361,7 @@ class FilesystemOrderQueue(OrderQueue):
         return Delivery(
             order=held.order,
             attempt=held.attempt,
+            failures=held.failures,
             token=held.token,
             claimed_at=self._clock.now(),
             is_redelivered=held.note is not None,

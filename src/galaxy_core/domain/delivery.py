@@ -21,6 +21,9 @@ class Delivery:
     """1-based; counts every claim, also those whose worker died before it did anything."""
     token: LeaseToken
     claimed_at: datetime
+    failures: int = 0
+    """How many of the attempts before this one failed and were given back as such; the others
+    were cut short by the death of their worker, which says nothing about how long to wait."""
     is_redelivered: bool = False
     """Whether it was in somebody's hands before, counted as an attempt or not."""
 

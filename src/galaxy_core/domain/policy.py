@@ -18,9 +18,10 @@ be noticed within a quarter of a minute."""
 class RetryPolicy:
     """How often and how soon something that failed for a passing reason is tried again.
 
-    Attempts 1, 2, 3 ... are followed by waits of `first`, `first * factor`, ... at most
+    Failures 1, 2, 3 ... are followed by waits of `first`, `first * factor`, ... at most
     `ceiling`, each made shorter or longer at random by at most `jitter` of itself, so that many
-    workers that failed together do not come back together.
+    workers that failed together do not come back together.  `max_attempts` counts all attempts,
+    also those whose worker died; those are no failures and make no wait longer.
     """
 
     max_attempts: int = 3
@@ -34,14 +35,14 @@ class RetryPolicy:
         return attempt >= self.max_attempts
 
     def delay(
-        self, attempt: int, *, draw: float, retry_after: timedelta | None = None
+        self, failures: int, *, draw: float, retry_after: timedelta | None = None
     ) -> timedelta:
-        """The wait after attempt number `attempt`; `draw` is a random number in [0, 1).
+        """The wait after failure number `failures` (1-based); `draw` is random in [0, 1).
 
         Never shorter than `retry_after`, which is what the other side asked for.
         """
-        # The exponent is bounded so that a large attempt number cannot overflow a float.
-        seconds = self.first.total_seconds() * self.factor ** min(max(attempt - 1, 0), 64)
+        # The exponent is bounded so that a large number cannot overflow a float.
+        seconds = self.first.total_seconds() * self.factor ** min(max(failures - 1, 0), 64)
         seconds = min(seconds, self.ceiling.total_seconds())
         seconds *= 1 + self.jitter * (2 * draw - 1)
         wait = timedelta(seconds=seconds)

@@ -400,7 +400,10 @@ class Execution:
             return self._cancelled(ended)
         if policy.is_spent(attempt):
             return self._dead(reason, ended)
-        delay = policy.delay(attempt, draw=random.random(), retry_after=retry_after)  # noqa: S311 - jitter, not a secret
+        # The limit counts every claim, so that an order that kills its workers ends; the wait
+        # counts what failed, for a worker that was killed says nothing about the agent.
+        failures = self._delivery.failures + 1
+        delay = policy.delay(failures, draw=random.random(), retry_after=retry_after)  # noqa: S311 - jitter, not a secret
         return GiveBack(delay=delay, reason=reason)
 
     def _dead(self, reason: str, ended: RunEnded | None = None) -> Settlement:

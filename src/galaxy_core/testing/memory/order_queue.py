@@ -57,6 +57,7 @@ class MemoryOrderQueue(OrderQueue):
         return Delivery(
             order=entry.order,
             attempt=entry.attempts,
+            failures=entry.failures,
             token=lease.token,
             claimed_at=lease.claimed_at,
             is_redelivered=entry.attempts > 1 or entry.given_back_at > 0,

@@ -65,6 +65,7 @@ class Entry:
     arrival: int
     received_at: datetime
     attempts: int = 0
+    failures: int = 0
     lease: Lease | None = None
     delayed_until: float | None = None
     """Monotonic second before which it is not given out again after a nack."""
@@ -296,7 +297,9 @@ class MemoryOrders:
         entry.lease = None
         entry.delayed_until = self.clock.monotonic() + max(delay, timedelta(0)).total_seconds()
         entry.given_back_at = self.changes.version
-        if not is_counted:
+        if is_counted:
+            entry.failures += 1
+        else:
             entry.attempts -= 1
         self.changes.notify()
 

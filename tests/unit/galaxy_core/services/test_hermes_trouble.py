@@ -515,6 +515,27 @@ async def test_a_session_that_went_with_its_message(world: World, script: Script
     assert "anew" in world.answer("a")
 
 
+async def test_killed_workers_make_no_wait_longer(world: World) -> None:
+    """The wait grows with what failed; the limit still counts every worker that was killed."""
+    retry = RetryPolicy(max_attempts=7, jitter=0.0, first=timedelta(seconds=2), factor=4.0)
+    world.config = evolve(world.config, retry=retry)
+    await world.submit(make_order(id="a"))
+    for _ in range(4):
+        world.faults.fail("dispatcher.prepare", Crash())
+        assert await world.run_until_killed()
+    waits = []
+    for _ in range(2):
+        world.faults.fail("dispatcher.prepare", DispatcherUnavailable("it restarts"))
+        await world.hermes().run(until_idle=True)
+        waits.append(world.events("a")[-1].data["delay_s"])
+        await world.elapse(60)
+    assert waits == [2.0, 8.0]
+    world.faults.fail("dispatcher.prepare", DispatcherUnavailable("it restarts"))
+    await world.hermes().run(until_idle=True)
+    view = await world.view("a")
+    assert (view.state, view.attempts) == (OrderState.DEAD, 7)
+
+
 async def test_a_wait_that_the_provider_asked_for_is_kept(world: World) -> None:
     """Also when the run was only watched by this attempt."""
     slow = BreakOff(retry_after=timedelta(seconds=60))

@@ -38,14 +38,15 @@ class LeaseContract(Contract):
 
     @requires("has_takeover")
     async def test_attempts_count_every_death(self, harness: QueueHarness) -> None:
-        """An order that kills its workers is noticed by its attempt number."""
+        """An order that kills its workers is noticed by its attempts, which are no failures."""
         first = await harness.open("worker-0")
         await first.enqueue(make_order())
         await harness.claim(first)
         await harness.kill(first)
         for number in range(2, 5):
             worker = await harness.open(f"worker-{number}")
-            assert (await harness.claim_in_time(worker)).attempt == number
+            taken = await harness.claim_in_time(worker)
+            assert (taken.attempt, taken.failures) == (number, 0)
             await harness.kill(worker)
 
     @requires("has_takeover", "has_several_workers")
@@ -231,7 +232,20 @@ class LeaseContract(Contract):
         queue = await harness.open("after")
         assert await queue.claim() is None
         await harness.elapse(harness.lease * 10 + harness.tick)
-        assert (await harness.claim_in_time(queue)).attempt == 2
+        taken = await harness.claim_in_time(queue)
+        assert (taken.attempt, taken.failures) == (2, 1)
+
+    @requires("has_takeover")
+    async def test_failures_survive_a_death(self, harness: QueueHarness) -> None:
+        """What failed goes on counting for the next wait after a worker died in between."""
+        first = await harness.open("first")
+        await first.enqueue(make_order())
+        await first.nack(await harness.claim(first))
+        await harness.claim(first)
+        await harness.kill(first)
+        second = await harness.open("second")
+        taken = await harness.claim_in_time(second)
+        assert (taken.attempt, taken.failures) == (3, 1)
 
     async def test_held_order_shows_as_held(self, harness: QueueHarness) -> None:
         """People see which orders are in a worker's hands."""
