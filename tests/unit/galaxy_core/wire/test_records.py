@@ -44,8 +44,8 @@ st.register_type_strategy(float, st.floats(0, 1e6))
 # Hypothesis looks at the types, and these are written as text.
 for kind in (*run.RunEvent.__args__, *run.Answer.__args__):
     resolve_types(kind)
-for record in (Heartbeat, Ending, Usage):
-    resolve_types(record)
+for record in (Heartbeat, Ending, Usage, Ticket, Settlement):
+    resolve_types(record, localns={"JSONValue": object})
 
 events: st.SearchStrategy[run.RunEvent] = st.one_of(
     *(st.from_type(kind) for kind in run.RunEvent.__args__)
