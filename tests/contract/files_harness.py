@@ -2,7 +2,8 @@
 
 # ruff: noqa: D102 - the suites' harnesses say what each method is for
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -37,6 +38,16 @@ class FilesHarness(Harness[Port]):
 
     async def restart(self) -> None:
         await self.close()
+
+    @asynccontextmanager
+    async def refusing(self) -> AsyncIterator[None]:
+        """Have a plain file stand where the folder was, which stops root, too."""
+        folder = self.layout.repo_path
+        away = folder.rename(folder.with_name(f"{folder.name}-away"))
+        folder.write_text("no folder")
+        yield
+        folder.unlink()
+        away.rename(folder)
 
     async def close(self) -> None:
         """Close what was opened, where it can be closed."""

@@ -1,14 +1,10 @@
-"""The contract of `Inventory`, in memory and on files."""
+"""The inventory of a folder under the suite of its port."""
 
-# ruff: noqa: D102 - the suites and ports say what these are
+# ruff: noqa: D102 - the suites' harnesses say what each method is for
 
-from __future__ import annotations
-
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from attrs import evolve
 
 from galaxy_adapters.inventory_filesystem import FilesystemInventory
 from galaxy_adapters.outbox_filesystem import FilesystemOutbox
@@ -16,124 +12,69 @@ from galaxy_adapters.queue_filesystem import FilesystemOrderQueue
 from galaxy_adapters.responses_filesystem import FilesystemResponseStore
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.letter import Letter
-from galaxy_core.ports.inventory import Inventory, LetterPlace
-from galaxy_core.ports.outbox import Outbox
-from galaxy_core.testing import InventoryContract, InventoryHarness
-from galaxy_core.testing.factories import make_ending, make_order, make_receipt, make_response
-from galaxy_core.testing.memory import (
-    LetterBox,
-    ManualClock,
-    MemoryIncidentSink,
-    MemoryInventory,
-    MemoryOrderCatalogue,
-    MemoryOrderQueue,
-    MemoryOrders,
-    MemoryOutbox,
-    MemoryResponseStore,
-)
-from galaxy_core.wire.layout import Layout
-
-pytestmark = pytest.mark.anyio
+from galaxy_core.ports.inventory import Inventory, LetterPlace, LetterTrace
+from galaxy_core.testing.contracts import InventoryContract, InventoryHarness
+from galaxy_core.testing.factories import make_ending, make_order, make_response
+from tests.contract.files_harness import FilesHarness
+from tests.contract.posting import bring
 
 
-async def bring(outbox: Outbox, letter: Letter, place: LetterPlace) -> None:
-    """Post a letter and bring it to its place."""
-    await outbox.post(letter)
-    if place is LetterPlace.SENT:
-        await outbox.mark_sent(await outbox.record(letter, make_receipt()))
-    elif place is LetterPlace.UNDELIVERABLE:
-        await outbox.set_aside(letter, "nobody is there")
-
-
-class MemoryHarness(InventoryHarness):
-    """Everything in memory."""
-
-    def __init__(self) -> None:
-        self.clock = ManualClock()
-        self.orders = MemoryOrders(self.clock, machine="test")
-        self.responses = MemoryResponseStore()
-        self.box = LetterBox()
-
-    async def open(self) -> Inventory:
-        return MemoryInventory(MemoryOrderCatalogue(self.orders), self.responses, self.box)
-
-    def now(self) -> datetime:
-        return self.clock.now()
-
-    async def elapse(self, duration: timedelta) -> None:
-        await self.clock.elapse(duration)
-
-    async def wait_order(self, order_id: str) -> None:
-        queue = MemoryOrderQueue(self.orders, "one")
-        await queue.enqueue(make_order(id=OrderId(order_id)))
-
-    async def end_order(self, order_id: str) -> None:
-        await self.wait_order(order_id)
-        queue = MemoryOrderQueue(self.orders, "one")
-        delivery = await queue.claim()
-        assert delivery is not None
-        await self.responses.commit(make_response(order_id=OrderId(order_id)))
-        await queue.ack(delivery, make_ending())
-
-    async def put_letter(self, letter: Letter, place: LetterPlace) -> None:
-        await bring(MemoryOutbox(self.clock, self.box), letter, place)
-
-
-class FilesHarness(InventoryHarness):
+class FilesInventoryHarness(FilesHarness[Inventory], InventoryHarness):
     """A folder, written by the adapters that write it in life."""
 
     def __init__(self, folder: Path) -> None:
-        self.clock = ManualClock()
-        self.layout = Layout(folder)
-        self.incidents = MemoryIncidentSink()
+        super().__init__(folder, lambda its: FilesystemInventory(its.layout))
 
-    async def open(self) -> Inventory:
-        return FilesystemInventory(self.layout)
-
-    def now(self) -> datetime:
-        return self.clock.now()
-
-    async def elapse(self, duration: timedelta) -> None:
-        await self.clock.elapse(duration)
-
-    async def _queue(self, order_id: str, *, is_ended: bool) -> None:
-        queue = FilesystemOrderQueue(
+    def _queue(self) -> FilesystemOrderQueue:
+        return FilesystemOrderQueue(
             self.layout, machine="test", clock=self.clock, incidents=self.incidents
         )
-        async with queue:
-            await queue.enqueue(evolve(make_order(), id=OrderId(order_id)))
-            if is_ended:
-                delivery = await queue.claim(only=OrderId(order_id))
-                assert delivery is not None
-                responses = FilesystemResponseStore(self.layout)
-                await responses.commit(make_response(order_id=OrderId(order_id)))
-                await queue.ack(delivery, make_ending())
 
     async def wait_order(self, order_id: str) -> None:
-        await self._queue(order_id, is_ended=False)
+        async with self._queue() as queue:
+            await queue.enqueue(make_order(id=OrderId(order_id)))
+
+    async def answer_order(self, order_id: str) -> None:
+        await self.wait_order(order_id)
+        await self._respond(order_id)
 
     async def end_order(self, order_id: str) -> None:
-        await self._queue(order_id, is_ended=True)
+        async with self._queue() as queue:
+            await queue.enqueue(make_order(id=OrderId(order_id)))
+            delivery = await queue.claim(only=OrderId(order_id))
+            assert delivery is not None
+            await self._respond(order_id)
+            await queue.ack(delivery, make_ending())
 
-    async def put_letter(self, letter: Letter, place: LetterPlace) -> None:
+    async def _respond(self, order_id: str) -> None:
+        responses = FilesystemResponseStore(self.layout)
+        await responses.commit(make_response(order_id=OrderId(order_id)))
+
+    async def put_letter(
+        self, letter: Letter, place: LetterPlace, *, has_receipt: bool = False
+    ) -> None:
         outbox = FilesystemOutbox(self.layout, self.clock, self.incidents)
-        await bring(outbox, letter, place)
+        await bring(outbox, letter, place, has_receipt=has_receipt)
         outbox.close()
 
 
-class TestMemoryInventory(InventoryContract):
-    """In memory."""
-
-    @pytest.fixture
-    def harness(self) -> InventoryHarness:
-        """Give empty stores."""
-        return MemoryHarness()
-
-
 class TestFilesystemInventory(InventoryContract):
-    """On files."""
+    """Names of what a folder holds."""
 
     @pytest.fixture
-    def harness(self, tmp_path: Path) -> InventoryHarness:
+    def harness(self, tmp_path: Path) -> FilesInventoryHarness:
         """Give an empty folder."""
-        return FilesHarness(tmp_path)
+        return FilesInventoryHarness(tmp_path)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]"])
+async def test_sent_letter_that_cannot_be_read_has_no_receipt(
+    tmp_path: Path, content: bytes
+) -> None:
+    """Nobody can say that somebody has it."""
+    harness = FilesInventoryHarness(tmp_path)
+    await harness.put_letter(Letter(name="a", message="x"), LetterPlace.SENT, has_receipt=True)
+    (harness.layout.outbox_archive / "a.json").write_bytes(content)
+    found = await (await harness.open()).letters(["a"])
+    assert list(found) == [LetterTrace(place=LetterPlace.SENT, has_receipt=False)]

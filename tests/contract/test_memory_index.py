@@ -13,7 +13,7 @@ from galaxy_core.testing.contracts import (
     TrailIndexContract,
 )
 from galaxy_core.testing.memory import IndexBox, MemoryMachineFolder, MemoryTrailIndex
-from tests.contract.test_memory_stores import MemoryHarness
+from tests.contract.memory_harness import MemoryHarness
 
 
 class TestMemoryTrailIndex(TrailIndexContract):
@@ -23,15 +23,15 @@ class TestMemoryTrailIndex(TrailIndexContract):
     def harness(self) -> MemoryHarness[MemoryTrailIndex]:
         """Give an index that nobody has fed."""
         box = IndexBox()
-        return MemoryHarness(lambda _: lambda: MemoryTrailIndex(box))
+        return MemoryHarness(lambda _: MemoryTrailIndex(box))
 
 
 class MemoryFolderHarness(MemoryHarness[MachineFolder], FolderHarness):
     """A folder that all processes share."""
 
     def __init__(self) -> None:
-        self.folder = MemoryMachineFolder()
-        super().__init__(lambda _: lambda: self.folder)
+        super().__init__(lambda _: self.folder)
+        self.folder = MemoryMachineFolder(faults=self.faults)
 
     def put_files(self, order_id: str, came: Sequence[str], made: Sequence[str]) -> None:
         self.folder.files[order_id] = [f"/files/{name}" for name in (*sorted(came), *sorted(made))]

@@ -2,10 +2,9 @@
 
 # ruff: noqa: D102 - the suites' harnesses say what each method is for
 
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 from attrs import evolve
@@ -29,7 +28,6 @@ from galaxy_core.testing.contracts import (
     ClockContract,
     CommandMenuContract,
     ControlContract,
-    Harness,
     IncidentHarness,
     IncidentSinkContract,
     MenuHarness,
@@ -44,7 +42,6 @@ from galaxy_core.testing.contracts import (
     SessionStoreContract,
 )
 from galaxy_core.testing.factories import make_message, make_press
-from galaxy_core.testing.faults import Faults
 from galaxy_core.testing.memory import (
     AuditLines,
     ChatService,
@@ -64,28 +61,7 @@ from galaxy_core.testing.memory import (
     MemoryRunJournal,
     MemorySessionStore,
 )
-
-Port = TypeVar("Port")
-
-
-class MemoryHarness(Harness[Port]):
-    """An adapter made anew for each "process", over the same contents, on a manual clock."""
-
-    def __init__(self, make: Callable[[ManualClock], Callable[[], Port]]) -> None:
-        self.clock = ManualClock()
-        self._make = make(self.clock)
-
-    async def open(self) -> Port:
-        return self._make()
-
-    def now(self) -> datetime:
-        return self.clock.now()
-
-    async def elapse(self, duration: timedelta) -> None:
-        await self.clock.elapse(duration)
-
-    async def restart(self) -> None:
-        """What processes share is kept outside of them; nothing of their own has to go."""
+from tests.contract.memory_harness import MemoryHarness
 
 
 class TestMemoryResponseStore(ResponseStoreContract):
@@ -95,7 +71,7 @@ class TestMemoryResponseStore(ResponseStoreContract):
     def harness(self) -> MemoryHarness[MemoryResponseStore]:
         """Give an empty store."""
         first = MemoryResponseStore()
-        return MemoryHarness(lambda _: lambda: MemoryResponseStore(first.responses))
+        return MemoryHarness(lambda its: MemoryResponseStore(first.responses, faults=its.faults))
 
 
 class TestMemorySessionStore(SessionStoreContract):
@@ -105,7 +81,7 @@ class TestMemorySessionStore(SessionStoreContract):
     def harness(self) -> MemoryHarness[MemorySessionStore]:
         """Give an empty store."""
         first = MemorySessionStore()
-        return MemoryHarness(lambda _: lambda: MemorySessionStore(first.sessions))
+        return MemoryHarness(lambda its: MemorySessionStore(first.sessions, faults=its.faults))
 
 
 class TestMemoryRunJournal(RunJournalContract):
@@ -115,7 +91,7 @@ class TestMemoryRunJournal(RunJournalContract):
     def harness(self) -> MemoryHarness[MemoryRunJournal]:
         """Give an empty journal."""
         first = MemoryRunJournal()
-        return MemoryHarness(lambda _: lambda: MemoryRunJournal(first.records))
+        return MemoryHarness(lambda its: MemoryRunJournal(first.records, faults=its.faults))
 
 
 class TestMemoryControl(ControlContract):
@@ -125,7 +101,7 @@ class TestMemoryControl(ControlContract):
     def harness(self) -> MemoryHarness[MemoryControl]:
         """Give an empty box."""
         box = CommandBox()
-        return MemoryHarness(lambda clock: lambda: MemoryControl(clock, box))
+        return MemoryHarness(lambda its: MemoryControl(its.clock, box, faults=its.faults))
 
 
 class TestMemoryProgressFeed(ProgressFeedContract):
@@ -134,12 +110,8 @@ class TestMemoryProgressFeed(ProgressFeedContract):
     @pytest.fixture
     def harness(self) -> MemoryHarness[MemoryProgressFeed]:
         """Give an empty feed, which all processes share."""
-
-        def make(clock: ManualClock) -> Callable[[], MemoryProgressFeed]:
-            feed = MemoryProgressFeed(clock)
-            return lambda: feed
-
-        return MemoryHarness(make)
+        feed = MemoryProgressFeed(ManualClock())
+        return MemoryHarness(lambda _: feed)
 
 
 class TestMemoryPresence(PresenceContract):
@@ -149,7 +121,7 @@ class TestMemoryPresence(PresenceContract):
     def harness(self) -> MemoryHarness[MemoryPresence]:
         """Give a machine on which nothing ran yet; all processes share its one heartbeat."""
         presence = MemoryPresence()
-        return MemoryHarness(lambda _: lambda: presence)
+        return MemoryHarness(lambda _: presence)
 
 
 class TestManualClock(ClockContract):
@@ -158,7 +130,7 @@ class TestManualClock(ClockContract):
     @pytest.fixture
     def harness(self) -> MemoryHarness[ManualClock]:
         """Give the clock that the harness itself moves."""
-        return MemoryHarness(lambda clock: lambda: clock)
+        return MemoryHarness(lambda its: its.clock)
 
 
 class MemoryOutboxHarness(MemoryHarness[Outbox], OutboxHarness):
@@ -166,7 +138,7 @@ class MemoryOutboxHarness(MemoryHarness[Outbox], OutboxHarness):
 
     def __init__(self) -> None:
         self.box = LetterBox()
-        super().__init__(lambda clock: lambda: MemoryOutbox(clock, self.box))
+        super().__init__(lambda _: MemoryOutbox(self.clock, self.box, faults=self.faults))
 
     async def sent(self) -> Sequence[str]:
         return list(self.box.sent)
@@ -189,7 +161,7 @@ class MemoryAuditHarness(MemoryHarness[AuditSink], AuditHarness):
 
     def __init__(self) -> None:
         self.lines = AuditLines()
-        super().__init__(lambda _: lambda: MemoryAuditSink(self.lines))
+        super().__init__(lambda _: MemoryAuditSink(self.lines, faults=self.faults))
 
     async def trail(self) -> AuditTrail:
         return MemoryAuditTrail(self.lines)
@@ -221,7 +193,7 @@ class MemoryIncidentHarness(MemoryHarness[IncidentSink], IncidentHarness):
 
     def __init__(self) -> None:
         self.sink = MemoryIncidentSink()
-        super().__init__(lambda _: lambda: self.sink)
+        super().__init__(lambda _: self.sink)
 
     async def reported(self) -> Sequence[Incident]:
         return self.sink.incidents
@@ -241,7 +213,7 @@ class MemoryOrderFilesHarness(MemoryHarness[OrderFiles], OrderFilesHarness):
 
     def __init__(self) -> None:
         self.files = MemoryOrderFiles()
-        super().__init__(lambda _: lambda: MemoryOrderFiles(self.files.folders, self.files.links))
+        super().__init__(lambda _: MemoryOrderFiles(self.files.folders, self.files.links))
 
     def put(self, folder: Path, name: str) -> None:
         self.files.put(folder, name)
@@ -261,10 +233,7 @@ class MemoryChannelHarness(MemoryHarness[Channel], ChannelHarness):
 
     def __init__(self) -> None:
         self.service = ChatService()
-        self.faults = Faults()
-        super().__init__(
-            lambda clock: lambda: MemoryChannel(clock, self.service, faults=self.faults)
-        )
+        super().__init__(lambda _: MemoryChannel(self.clock, self.service, faults=self.faults))
 
     async def say(self, text: str) -> None:
         self.service.push(make_message(text=text, chat_id=self.chat))
@@ -322,10 +291,7 @@ class MemoryMenuHarness(MemoryHarness[CommandMenu], MenuHarness):
 
     def __init__(self) -> None:
         self.service = ChatService()
-        self.faults = Faults()
-        super().__init__(
-            lambda clock: lambda: MemoryChannel(clock, self.service, faults=self.faults)
-        )
+        super().__init__(lambda _: MemoryChannel(self.clock, self.service, faults=self.faults))
 
     async def menu_of(self, person: str) -> Sequence[MenuEntry]:
         return self.service.menus.get(person, self.service.menu)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from datetime import timedelta
 
+import anyio
 import httpx
 from attrs import field, frozen
 
@@ -19,8 +21,8 @@ from galaxy_core.ports.alert_sink import AlertSink
 
 __all__ = ["NtfyAlerts", "NtfyTopic"]
 
-_SECONDS = 8.0
-"""A call may take; the watcher waits for it."""
+_PATIENCE = timedelta(seconds=8)
+"""A call may take, all of it; the watcher waits for it."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _PRIORITY: Mapping[Severity, str] = {
     Severity.INFO: "2",
@@ -53,15 +55,20 @@ class NtfyAlerts(AlertSink):
     """Posts to one topic; safe to be used by many tasks at once."""
 
     def __init__(
-        self, topic: NtfyTopic, *, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        topic: NtfyTopic,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        patience: timedelta = _PATIENCE,
     ) -> None:
         self._url = topic.url
+        self._patience = patience.total_seconds()
         self._http = httpx.AsyncClient(
             headers={"authorization": f"Bearer {topic.token}"} if topic.token else {},
             # A proxy for the internet must not see calls that stay on this machine.
             trust_env=httpx.URL(topic.url).host not in _LOOPBACK,
             transport=transport,
-            timeout=_SECONDS,
+            timeout=self._patience,
         )
 
     async def send(self, alert: Alert) -> None:
@@ -70,12 +77,13 @@ class NtfyAlerts(AlertSink):
             "priority": _PRIORITY[alert.severity],
             "tags": _TAG[alert.severity],
         }
+        content = (alert.text or alert.title).encode("utf-8", "replace")
         try:
-            answer = await self._http.post(
-                self._url, content=(alert.text or alert.title).encode(), headers=headers
-            )
+            # httpx's own limits are for each step: connecting, one read, the next ...
+            with anyio.fail_after(self._patience):
+                answer = await self._http.post(self._url, content=content, headers=headers)
         # httpx's errors hold the request, address and all: none of them is quoted.
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, TimeoutError) as error:
             sentence = f"The webhook for alerts cannot be reached ({type(error).__name__})."
             raise TransientError(sentence) from None
         status = answer.status_code

@@ -27,9 +27,6 @@ from galaxy_core.ports.anchor_log import Anchor, AnchorLog
 
 __all__ = ["FileAnchorLog"]
 
-_LOOKED_AT = 1 << 16
-"""Bytes at the end in which the day's lines are looked for: some 600 lines."""
-
 
 class FileAnchorLog(AnchorLog):
     """One file, of any number of trails.  Several processes may add to it."""
@@ -52,13 +49,20 @@ class FileAnchorLog(AnchorLog):
                 os.close(fd)
 
     def _add_missing(self, fd: int, anchors: Sequence[Anchor]) -> int:
-        size = os.fstat(fd).st_size
-        tail = os.pread(fd, _LOOKED_AT, max(0, size - _LOOKED_AT))
-        known = {_subject(line) for line in tail.decode("utf-8", "replace").splitlines()}
-        new = [line for each in anchors if _subject(line := _line(each)) not in known]
+        new: dict[tuple[str, str], str] = {}
+        for line in map(_line, anchors):
+            new.setdefault(_subject(line), line)
+        is_torn = False
+        # All of it: it grows by a line a day and trail, and a clock that was wrong may have left
+        # days of today's or later ones anywhere.
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            for known in file:
+                is_torn = not known.endswith(b"\n")
+                if not is_torn:
+                    new.pop(_subject(known[:-1].decode("utf-8", "replace")), None)
         if new:
-            begin = "\n" if tail and not tail.endswith(b"\n") else ""
-            write_all(fd, (begin + "".join(f"{line}\n" for line in new)).encode())
+            begin = "\n" if is_torn else ""
+            write_all(fd, (begin + "".join(f"{line}\n" for line in new.values())).encode())
             sync_file(fd)
             sync_directory(self._path.parent)
         return len(new)

@@ -6,6 +6,7 @@ sent is read, to see whether it has its receipt.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -51,14 +52,28 @@ class FilesystemInventory(Inventory):
             return None
         # In the order in which it moves: one that moves meanwhile is met at its next place.
         layout, file = self._layout, name + _ENDING
-        if os.path.lexists(layout.outbox / file):
+        if _is_there(layout.outbox / file):
             return LetterTrace(place=LetterPlace.WAITING, has_receipt=False)
         sent = layout.outbox_archive / file
-        if os.path.lexists(sent):
+        if _is_there(sent):
             return LetterTrace(place=LetterPlace.SENT, has_receipt=_has_receipt(sent, name))
-        if os.path.lexists(layout.outbox_undeliverable / file):
+        if _is_there(layout.outbox_undeliverable / file):
             return LetterTrace(place=LetterPlace.UNDELIVERABLE, has_receipt=False)
         return None
+
+
+def _is_there(path: Path) -> bool:
+    # Not `os.path.lexists`, which calls missing whatever it cannot look at.
+    with storage_errors("look at", path):
+        try:
+            os.lstat(path)
+        except (FileNotFoundError, ValueError):
+            return False
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return False
+            raise
+    return True
 
 
 def _has_receipt(path: Path, name: str) -> bool:

@@ -19,6 +19,7 @@ class Anchor:
     sequence: int
     digest: str
     at: datetime
+    """Kept to the second."""
 
 
 class AnchorLog(Protocol):
@@ -26,7 +27,8 @@ class AnchorLog(Protocol):
 
     @abstractmethod
     async def add(self, anchors: Sequence[Anchor]) -> int:
-        """Add those whose trail has none of the same day yet; how many were added.
+        """Add those whose trail has none of the same day (in UTC) yet; how many were added.
 
-        When this returns, they survive a power cut.  Raises `StorageUnavailable`.
+        When this returns, they survive a power cut.  Safe twice, and for several processes at
+        once.  Raises `StorageUnavailable`.
         """

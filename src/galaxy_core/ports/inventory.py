@@ -26,7 +26,9 @@ class LetterTrace:
 
     place: LetterPlace
     has_receipt: bool
-    """Whether it says that somebody has all of it.  False as well where it cannot be read."""
+    """Of one that was sent: whether it says that somebody has all of it.
+
+    False for the others, and where it cannot be read."""
 
 
 class Inventory(Protocol):

@@ -15,6 +15,11 @@ from galaxy_core.testing.clock import ManualClock
 if TYPE_CHECKING:
     from galaxy_core.testing.contracts import (
         AlertBookContract,
+        AlertSinkContract,
+        AlertSinkFeatures,
+        AlertSinkHarness,
+        AnchorLogContract,
+        AnchorLogHarness,
         AuditContract,
         AuditFeatures,
         AuditHarness,
@@ -71,6 +76,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlertBookContract",
+    "AlertSinkContract",
+    "AlertSinkFeatures",
+    "AlertSinkHarness",
+    "AnchorLogContract",
+    "AnchorLogHarness",
     "AuditContract",
     "AuditFeatures",
     "AuditHarness",

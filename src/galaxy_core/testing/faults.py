@@ -41,13 +41,13 @@ class Faults:
 
     def fail(
         self,
-        operation: str,
+        operation: str | None,
         error: BaseException,
         *,
         times: int | None = 1,
         is_done: bool = False,
     ) -> None:
-        """Raise `error` from the next `times` calls (None: from all) of the operation.
+        """Raise `error` from the next `times` calls (None: from all) of the operation (None: any).
 
         With `is_done` the operation takes effect first, as when the power fails before the
         answer is heard.

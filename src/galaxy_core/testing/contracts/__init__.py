@@ -24,6 +24,10 @@ pytest.register_assert_rewrite(
             "dispatcher_crashes",
             "dispatcher_endings",
             "dispatcher_people",
+            "anchor_log",
+            "alert_sink",
+            "inventory",
+            "alert_book",
             "audit",
             "channel",
             "clock",
@@ -49,6 +53,15 @@ pytest.register_assert_rewrite(
 )
 
 from galaxy_core.testing.contracts.alert_book import AlertBookContract  # noqa: E402 - see above
+from galaxy_core.testing.contracts.alert_sink import (  # noqa: E402
+    AlertSinkContract,
+    AlertSinkFeatures,
+    AlertSinkHarness,
+)
+from galaxy_core.testing.contracts.anchor_log import (  # noqa: E402
+    AnchorLogContract,
+    AnchorLogHarness,
+)
 from galaxy_core.testing.contracts.audit import (  # noqa: E402
     AuditContract,
     AuditFeatures,
@@ -126,6 +139,11 @@ from galaxy_core.testing.contracts.transcriber import (  # noqa: E402
 
 __all__ = [
     "AlertBookContract",
+    "AlertSinkContract",
+    "AlertSinkFeatures",
+    "AlertSinkHarness",
+    "AnchorLogContract",
+    "AnchorLogHarness",
     "AuditContract",
     "AuditFeatures",
     "AuditHarness",

@@ -5,6 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import ClassVar
 
+import anyio
+import pytest
+
+from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.health import AlertState
 from galaxy_core.domain.letter import Severity
 from galaxy_core.ports.alert_book import AlertBook
@@ -12,11 +16,44 @@ from galaxy_core.testing.clock import START
 from galaxy_core.testing.contracts.contract import Contract, requires
 from galaxy_core.testing.contracts.harness import Harness, StoreFeatures
 
+STATE = AlertState(key="a", since=START, severity=Severity.ALERT, text="It is.")
+
 
 class AlertBookContract(Contract):
     """Everything that an `AlertBook` owes a watcher."""
 
     features: ClassVar[StoreFeatures] = StoreFeatures()
+
+    @requires("can_refuse")
+    async def test_refusing_book_keeps_what_it_has(self, harness: Harness[AlertBook]) -> None:
+        """A write raises `StorageUnavailable`; what cannot be read is as good as empty."""
+        book = await harness.open()
+        await book.write([STATE])
+        async with harness.refusing():
+            with pytest.raises(StorageUnavailable):
+                await book.write([])
+            assert not await book.read()
+        assert tuple(await book.read()) == (STATE,)
+        await book.write([])
+        assert not await book.read()
+
+    async def test_reader_never_sees_half_a_book(self, harness: Harness[AlertBook]) -> None:
+        """Who looks while it is replaced sees the old or the new one, whole."""
+        book = await harness.open()
+        reader = await harness.open() if self.features.has_several_processes else book
+        states = [[STATE] * 3, [STATE] * 200]
+        await book.write(states[0])
+        is_over = anyio.Event()
+
+        async def write() -> None:
+            for number in range(20):
+                await book.write(states[number % 2])
+            is_over.set()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(write, name="write")
+            while not is_over.is_set():
+                assert list(await reader.read()) in states
 
     async def test_no_book_is_empty(self, harness: Harness[AlertBook]) -> None:
         """A watcher that never said anything has nothing to remember."""
@@ -46,15 +83,21 @@ class AlertBookContract(Contract):
     async def test_newer_book_replaces_the_older(self, harness: Harness[AlertBook]) -> None:
         """What is not in it any more is forgotten."""
         book = await harness.open()
-        state = AlertState(key="a", since=START, severity=Severity.ALERT, text="It is.")
-        await book.write([state])
+        await book.write([STATE])
         await book.write([])
         assert not await book.read()
 
     @requires("survives_restart")
     async def test_book_survives_a_restart(self, harness: Harness[AlertBook]) -> None:
         """A restart neither repeats nor forgets."""
-        state = AlertState(key="a", since=START, severity=Severity.ALERT, text="It is.")
-        await (await harness.open()).write([state])
+        await (await harness.open()).write([STATE])
         await harness.restart()
-        assert tuple(await (await harness.open()).read()) == (state,)
+        assert tuple(await (await harness.open()).read()) == (STATE,)
+
+    @requires("has_several_processes")
+    async def test_anybody_may_read(self, harness: Harness[AlertBook]) -> None:
+        """The page shows what the watchers have said."""
+        watcher, page = await harness.open(), await harness.open()
+        assert not await page.read()
+        await watcher.write([STATE])
+        assert tuple(await page.read()) == (STATE,)

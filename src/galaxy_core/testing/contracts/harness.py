@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Generic, TypeAlias, TypeVar
 
@@ -25,6 +25,8 @@ class StoreFeatures:
     """Several processes may have it open; each `Harness.open` is one."""
     survives_restart: bool = True
     """What was stored is still there after every process has ended."""
+    can_refuse: bool = True
+    """The harness can have it refuse, as a full or broken disk does: `Harness.refusing`."""
 
 
 class Harness(ABC, Generic[Port]):
@@ -47,6 +49,10 @@ class Harness(ABC, Generic[Port]):
 
     async def restart(self) -> None:
         """End every process that has the store open; `open` afterwards finds what was stored."""
+        raise NotImplementedError
+
+    def refusing(self) -> AbstractAsyncContextManager[None]:
+        """Have the store refuse reads and writes as long as the block runs, in every process."""
         raise NotImplementedError
 
 

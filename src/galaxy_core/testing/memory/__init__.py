@@ -18,6 +18,7 @@ from galaxy_core.testing.memory.agent import (
     Script,
 )
 from galaxy_core.testing.memory.alerts import AlertPages, MemoryAlertBook, MemoryAlertSink
+from galaxy_core.testing.memory.anchor_log import MemoryAnchorLog
 from galaxy_core.testing.memory.audit import AuditLines, MemoryAuditSink, MemoryAuditTrail
 from galaxy_core.testing.memory.channel import (
     ChatService,
@@ -64,6 +65,7 @@ __all__ = [
     "MemoryAgent",
     "MemoryAlertBook",
     "MemoryAlertSink",
+    "MemoryAnchorLog",
     "MemoryAuditSink",
     "MemoryAuditTrail",
     "MemoryChannel",

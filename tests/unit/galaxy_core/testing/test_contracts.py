@@ -49,10 +49,6 @@ DRIVING = {FrontDesk, Insight, Records}
 
 WITHOUT_SUITES = {
     AgentCare,
-    AlertBook,
-    AlertSink,
-    AnchorLog,
-    Inventory,
     OldFiles,
     OldRecords,
     Reporting,
@@ -60,6 +56,9 @@ WITHOUT_SUITES = {
 """Ports with one adapter each, none of which others are asked to write: tested where they are."""
 
 SUITES: dict[type, type] = {
+    AlertBook: contracts.AlertBookContract,
+    AlertSink: contracts.AlertSinkContract,
+    AnchorLog: contracts.AnchorLogContract,
     AuditSink: contracts.AuditContract,
     AuditTrail: contracts.AuditContract,
     Channel: contracts.ChannelContract,
@@ -68,6 +67,7 @@ SUITES: dict[type, type] = {
     Control: contracts.ControlContract,
     Dispatcher: contracts.DispatcherContract,
     IncidentSink: contracts.IncidentSinkContract,
+    Inventory: contracts.InventoryContract,
     MachineFolder: contracts.MachineFolderContract,
     NoteStore: contracts.NoteStoreContract,
     OrderCatalogue: contracts.OrderCatalogueContract,
