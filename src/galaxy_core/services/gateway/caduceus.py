@@ -47,6 +47,7 @@ from galaxy_core.services.gateway.holding import HoldingDesk
 from galaxy_core.services.gateway.intake import Doorkeeper, Intake
 from galaxy_core.services.gateway.lanes import ChatLanes
 from galaxy_core.services.gateway.pairing import PAIRING, PairingDesk, shown
+from galaxy_core.services.gateway.refusing import REFUSED, RefusalDesk
 from galaxy_core.services.gateway.replies import Replies
 from galaxy_core.services.gateway.requests import PART, RequestDesk
 from galaxy_core.services.gateway.roster import Roster, own_chat
@@ -66,7 +67,7 @@ AGAIN = RetryPolicy(ceiling=timedelta(seconds=30))
 MAX_ATTEMPTS = 10
 """At a message that something on the other side stands in the way of (a file that cannot be
 fetched): some three minutes.  A store of ours that is full or away is waited for."""
-OVER = (ASK, PAIRING, MEANT, PART, ACCEPTED)
+OVER = (ASK, PAIRING, MEANT, PART, ACCEPTED, REFUSED)
 """Kinds of notes whose keys are forgotten when they have been closed for long."""
 REMEMBERED = timedelta(days=30)
 """Longer than any message or request comes again."""
@@ -87,6 +88,7 @@ class Caduceus:
     _trail: Trail = field(init=False)
     _incidents: IncidentDesk = field(init=False)
     _replies: Replies = field(init=False)
+    _refusals: RefusalDesk = field(init=False)
     _pairing: PairingDesk = field(init=False)
     _asks: AskDesk = field(init=False)
     _watcher: OrderWatcher = field(init=False)
@@ -108,6 +110,7 @@ class Caduceus:
             self._trail, ports.outbox, ports.clock, config.home, "Caduceus"
         )
         self._replies = Replies(ports.outbox, ports.clock)
+        self._refusals = RefusalDesk(ports.notes, self._replies, self._trail, ports.clock)
         self._pairing = PairingDesk(
             ports.notes, self._roster, ports.outbox, self._trail, ports.clock, config.pairing_time
         )
@@ -120,7 +123,7 @@ class Caduceus:
         self._holding = HoldingDesk(ports, self._asks, submitter, self._trail)
         choices = Choices(ports.notes)
         self._intake = Intake(
-            config, ports, choices, self._replies, self._holding, submitter, self._trail
+            config, ports, choices, self._replies, self._holding, submitter, self._refusals
         )
         for kind, handler in choosing(choices).items():
             self._asks.on_choice(kind, handler)
@@ -236,8 +239,11 @@ class Caduceus:
     async def _give_up(self, inbound: Inbound, sentence: str) -> None:
         """Say so, on record, and go on with the next message."""
         try:
+            is_known = await self._roster.role_of(inbound.channel, inbound.sender_id) is not None
+            if is_known:
+                await self._refusals.remember(inbound.key, sentence)
             await self._trail.record(self._refusal(inbound, sentence, AuditSeverity.ERROR))
-            if await self._roster.role_of(inbound.channel, inbound.sender_id) is not None:
+            if is_known:
                 await self._replies.say(inbound, sentence)
             await self._confirm(inbound)
         except TransientError as error:
@@ -280,7 +286,9 @@ class Caduceus:
         said = None if message.is_edit else await self._asks.take_text(message)
         if said:
             await self._replies.say(message, said)
-        if said is not None or await self._commands.run(message, role):
+        if said is not None or await self._refusals.has_refused(message):
+            return
+        if await self._commands.run(message, role):
             return
         await self._intake.take(message, role)
 
@@ -376,6 +384,7 @@ class Caduceus:
             try:
                 await self._holding.sweep()
                 if (now := self._ports.clock.now()).date() != pruned_on:
+                    await self._refusals.forget(now - REMEMBERED)
                     for kind in OVER:
                         await self._ports.notes.prune(kind, now - REMEMBERED)
                     await self._anchor()

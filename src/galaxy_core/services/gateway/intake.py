@@ -22,7 +22,7 @@ from galaxy_core.services.gateway.config import GatewayConfig, GatewayPorts, Mac
 from galaxy_core.services.gateway.holding import HoldingDesk
 from galaxy_core.services.gateway.limits import PersonLimits
 from galaxy_core.services.gateway.luggage import Luggage
-from galaxy_core.services.gateway.refusing import put_refusal_on_record, refuse
+from galaxy_core.services.gateway.refusing import RefusalDesk, put_refusal_on_record
 from galaxy_core.services.gateway.replies import Replies
 from galaxy_core.services.gateway.submitting import Submitter
 from galaxy_core.services.trail import Trail
@@ -78,7 +78,7 @@ class Intake:
     _replies: Replies
     _holding: HoldingDesk
     _submitter: Submitter
-    _trail: Trail
+    _refusals: RefusalDesk
     _limits: PersonLimits = field(init=False)
     _luggage: Luggage = field(init=False)
 
@@ -109,14 +109,14 @@ class Intake:
             return
         if not may(role, Deed.ORDER):
             cannot = "You can look, but not give orders: ask an owner."
-            await refuse(self._trail, self._replies, message, cannot)
+            await self._refusals.refuse(message, cannot)
             return
         wanted = [(machine, machine.name if is_for_each else None) for machine in machines]
         if await self._was_taken(message, wanted):
             return
         for machine in machines:
             if (sentence := await self._limits.why_not(message, machine)) is not None:
-                await refuse(self._trail, self._replies, message, sentence)
+                await self._refusals.refuse(message, sentence)
                 return
         orders = []
         for machine, name in wanted:
@@ -149,7 +149,7 @@ class Intake:
         try:
             packed = await self._luggage.unpack(message, machine.layout.inbound_files(order_id))
         except PermanentError as error:
-            await refuse(self._trail, self._replies, message, str(error))
+            await self._refusals.refuse(message, str(error))
             return None
         order = compose(
             evolve(message, quotes=message.quotes + packed.quotes),
@@ -163,7 +163,7 @@ class Intake:
             # Without it whichever of the folder's machines came first would take the order.
             order = evolve(order, target=machine.name)
         if (sentence := why_refused(order, self._config.order_limits)) is not None:
-            await refuse(self._trail, self._replies, message, sentence)
+            await self._refusals.refuse(message, sentence)
             return None
         return order
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from attrs import evolve
 
 from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.message import Quote
@@ -182,6 +183,27 @@ async def test_death_while_somebody_is_let_in(tmp_path: Path, *, is_done: bool) 
         assert any("as **viewer**" in text for text in world.texts(STRANGER)), f"write {step}"
         if not killed:
             assert step > 5, "nothing was ever killed"
+            return
+    raise AssertionError("there are more writes than were tried")
+
+
+@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+async def test_death_in_a_refusal_leaves_it_refused(tmp_path: Path, *, is_done: bool) -> None:
+    """Who was told that a message is not kept does not see it run after a restart."""
+    for step in range(1, MOST_WRITES):
+        world = GatewayWorld(tmp_path)
+        world.config = evolve(world.config, orders_per_minute=1)
+        world.faults.crash_at(step, is_done=is_done)
+        world.say("one", message_id="1")
+        world.say("two", message_id="2")
+        killed = 0
+        while await world.run_until_killed(partial(_is_quiet, world)):
+            killed += 1  # each new gateway has counted nobody's orders yet
+        refused = any("I have not kept it" in text for text in world.texts())
+        assert len(world.lab.orders.all()) == 2 - refused, f"write {step}"
+        if not killed:
+            assert refused
+            assert step > 10, "nothing was ever killed"
             return
     raise AssertionError("there are more writes than were tried")
 
