@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from galaxy_core.domain.errors import StorageUnavailable
-from galaxy_core.domain.ids import RequestId
-from galaxy_core.domain.message import FileKind, RemoteFile
 from galaxy_core.domain.people import Role
-from galaxy_core.domain.run import (
-    PermissionRequested,
-    Question,
-    QuestionAsked,
-    TextAppended,
-)
-from galaxy_core.domain.status import PressAnswered
 from galaxy_core.services.gateway.pairing import PairingDesk
 from galaxy_core.services.gateway.roster import Roster
 from galaxy_core.services.trail import Trail
@@ -31,28 +20,6 @@ from tests.unit.galaxy_core.services.gateway.world import (
 )
 
 pytestmark = pytest.mark.anyio
-
-PERMISSION = PermissionRequested(
-    request_id=RequestId("per_1"), permission="bash", patterns=("rm x",), title="rm x"
-)
-DONE = TextAppended(text="done", part="p")
-PHOTO = RemoteFile(id="file-1", kind=FileKind.PHOTO)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> GatewayWorld:
-    """Give one machine, its Hermes and a gateway."""
-    return GatewayWorld(tmp_path)
-
-
-def toasts(world: GatewayWorld) -> list[str]:
-    """What people were told about the buttons they pressed."""
-    return [hint.text for _, hint in world.service.hints if isinstance(hint, PressAnswered)]
-
-
-def asking(*questions: Question) -> QuestionAsked:
-    """An agent that wants to know something."""
-    return QuestionAsked(request_id=RequestId("que_1"), questions=questions)
 
 
 async def test_owner_stays_owner_when_a_code_is_confirmed_twice(world: GatewayWorld) -> None:

@@ -9,47 +9,25 @@ import pytest
 
 from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.ids import RequestId
-from galaxy_core.domain.message import FileKind, RemoteFile
 from galaxy_core.domain.run import (
     Option,
     PermissionRequested,
     Question,
-    QuestionAsked,
     QuestionReply,
-    TextAppended,
 )
-from galaxy_core.domain.status import PressAnswered
 from galaxy_core.testing.memory.agent import Hang, Script
 from tests.unit.galaxy_core.services.gateway.world import (
+    DONE,
     GROUP,
     OPERATOR,
     OWNER,
+    PERMISSION,
+    PHOTO,
     GatewayWorld,
+    asking,
 )
 
 pytestmark = pytest.mark.anyio
-
-PERMISSION = PermissionRequested(
-    request_id=RequestId("per_1"), permission="bash", patterns=("rm x",), title="rm x"
-)
-DONE = TextAppended(text="done", part="p")
-PHOTO = RemoteFile(id="file-1", kind=FileKind.PHOTO)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> GatewayWorld:
-    """Give one machine, its Hermes and a gateway."""
-    return GatewayWorld(tmp_path)
-
-
-def toasts(world: GatewayWorld) -> list[str]:
-    """What people were told about the buttons they pressed."""
-    return [hint.text for _, hint in world.service.hints if isinstance(hint, PressAnswered)]
-
-
-def asking(*questions: Question) -> QuestionAsked:
-    """An agent that wants to know something."""
-    return QuestionAsked(request_id=RequestId("que_1"), questions=questions)
 
 
 async def test_command_is_never_an_answer(world: GatewayWorld) -> None:
@@ -59,7 +37,7 @@ async def test_command_is_never_an_answer(world: GatewayWorld) -> None:
         world.say("go", message_id="1")
         await world.until(lambda: bool(world.buttons(OWNER)))
         world.press("Type an answer")
-        await world.until(lambda: len(toasts(world)) == 1)
+        await world.until(lambda: len(world.toasts()) == 1)
         world.say("/cancel", message_id="2")
         await world.until(lambda: any("Stopping" in text for text in world.texts()))
 
@@ -71,7 +49,7 @@ async def test_typed_answer_belongs_to_its_topic(world: GatewayWorld) -> None:
         world.say("go", chat=GROUP, topic="1", message_id="1")
         await world.until(lambda: any(b.text == "Type an answer" for b in world.buttons(GROUP)))
         world.press("Type an answer", chat=GROUP)
-        await world.until(lambda: len(toasts(world)) == 1)
+        await world.until(lambda: len(world.toasts()) == 1)
         world.say("another thing", chat=GROUP, topic="2", message_id="2")
         await world.until(lambda: len(world.lab.agent.prompts) == 2)
     assert world.lab.agent.prompts == ["go", "another thing"]
@@ -84,8 +62,8 @@ async def test_group_is_told_to_answer_with_a_reply(world: GatewayWorld) -> None
         world.say("go", chat=GROUP, message_id="1")
         await world.until(lambda: any(b.text == "Type an answer" for b in world.buttons(GROUP)))
         world.press("Type an answer", chat=GROUP)
-        await world.until(lambda: len(toasts(world)) == 1)
-    assert "reply" in toasts(world)[0].lower()
+        await world.until(lambda: len(world.toasts()) == 1)
+    assert "reply" in world.toasts()[0].lower()
 
 
 async def test_file_is_not_lost_in_an_answer(world: GatewayWorld) -> None:
@@ -96,7 +74,7 @@ async def test_file_is_not_lost_in_an_answer(world: GatewayWorld) -> None:
         world.say("go", message_id="1")
         await world.until(lambda: bool(world.buttons(OWNER)))
         world.press("Type an answer")
-        await world.until(lambda: len(toasts(world)) == 1)
+        await world.until(lambda: len(world.toasts()) == 1)
         world.say("look at this", files=(PHOTO,), message_id="2")
         await world.until(lambda: len(world.lab.orders.all()) == 2)
     assert [len(entry.order.media) for entry in world.lab.orders.all()] == [0, 1]
@@ -265,12 +243,12 @@ async def test_stop_button_finds_its_order_whatever_happened_to_the_watch(
     async with world.running():
         world.say("go", message_id="1")
         await world.until(lambda: any(b.text == "Cancel" for b in world.buttons(OWNER)))
-        assert toasts(world) == []
+        assert world.toasts() == []
     async with world.running(with_hermes=False):
         world.faults.fail("notes.list", StorageUnavailable("away"), times=2)
         world.press("Cancel")
-        await world.until(lambda: len(toasts(world)) == 1)
-    assert "over" not in toasts(world)[0]
+        await world.until(lambda: len(world.toasts()) == 1)
+    assert "over" not in world.toasts()[0]
 
 
 async def test_end_of_a_held_message_is_on_record_before_it_is_forgotten(

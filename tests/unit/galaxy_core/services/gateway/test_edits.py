@@ -6,15 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from galaxy_core.domain.ids import RequestId
-from galaxy_core.domain.message import FileKind, RemoteFile
-from galaxy_core.domain.run import (
-    PermissionRequested,
-    Question,
-    QuestionAsked,
-    TextAppended,
-)
-from galaxy_core.domain.status import PressAnswered
 from tests.unit.galaxy_core.services.gateway.world import (
     OWNER,
     VIEWER,
@@ -22,28 +13,6 @@ from tests.unit.galaxy_core.services.gateway.world import (
 )
 
 pytestmark = pytest.mark.anyio
-
-PERMISSION = PermissionRequested(
-    request_id=RequestId("per_1"), permission="bash", patterns=("rm x",), title="rm x"
-)
-DONE = TextAppended(text="done", part="p")
-PHOTO = RemoteFile(id="file-1", kind=FileKind.PHOTO)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> GatewayWorld:
-    """Give one machine, its Hermes and a gateway."""
-    return GatewayWorld(tmp_path)
-
-
-def toasts(world: GatewayWorld) -> list[str]:
-    """What people were told about the buttons they pressed."""
-    return [hint.text for _, hint in world.service.hints if isinstance(hint, PressAnswered)]
-
-
-def asking(*questions: Question) -> QuestionAsked:
-    """An agent that wants to know something."""
-    return QuestionAsked(request_id=RequestId("que_1"), questions=questions)
 
 
 async def test_edited_order_command_runs_as_the_command(tmp_path: Path) -> None:

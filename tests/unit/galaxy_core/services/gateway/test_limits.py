@@ -3,53 +3,24 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from galaxy_core.domain.errors import StorageUnavailable
-from galaxy_core.domain.ids import RequestId
-from galaxy_core.domain.message import FileKind, RemoteFile
-from galaxy_core.domain.run import (
-    PermissionRequested,
-    Question,
-    QuestionAsked,
-    TextAppended,
-)
-from galaxy_core.domain.status import PressAnswered
 from galaxy_core.testing.memory.agent import Script
 from tests.unit.galaxy_core.services.gateway.world import (
+    DONE,
     GROUP,
     OPERATOR,
     OWNER,
+    PERMISSION,
+    PHOTO,
     STRANGER,
     VIEWER,
     GatewayWorld,
 )
 
 pytestmark = pytest.mark.anyio
-
-PERMISSION = PermissionRequested(
-    request_id=RequestId("per_1"), permission="bash", patterns=("rm x",), title="rm x"
-)
-DONE = TextAppended(text="done", part="p")
-PHOTO = RemoteFile(id="file-1", kind=FileKind.PHOTO)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> GatewayWorld:
-    """Give one machine, its Hermes and a gateway."""
-    return GatewayWorld(tmp_path)
-
-
-def toasts(world: GatewayWorld) -> list[str]:
-    """What people were told about the buttons they pressed."""
-    return [hint.text for _, hint in world.service.hints if isinstance(hint, PressAnswered)]
-
-
-def asking(*questions: Question) -> QuestionAsked:
-    """An agent that wants to know something."""
-    return QuestionAsked(request_id=RequestId("que_1"), questions=questions)
 
 
 async def test_message_that_is_tried_again_counts_once(world: GatewayWorld) -> None:
@@ -102,7 +73,7 @@ async def test_denials_are_on_record(world: GatewayWorld) -> None:
         await world.until(lambda: any(b.text == "Cancel" for b in world.buttons(GROUP)))
         world.press("Once", by=OPERATOR, chat=GROUP)
         world.press("Cancel", by=OPERATOR, chat=GROUP)
-        await world.until(lambda: len(toasts(world)) == 2)
+        await world.until(lambda: len(world.toasts()) == 2)
     refused = [
         str(r.event.data["person"])
         for r in world.lines.records

@@ -24,12 +24,6 @@ from tests.unit.galaxy_core.services.gateway.world import (
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> GatewayWorld:
-    """Give one machine, its Hermes and a gateway."""
-    return GatewayWorld(tmp_path)
-
-
 async def test_message_becomes_an_order_and_its_answer_comes_back(world: GatewayWorld) -> None:
     """The main thing: what a person writes reaches the agent as it is, and the answer the chat."""
     async with world.running():

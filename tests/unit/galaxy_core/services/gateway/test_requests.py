@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from galaxy_core.domain.ids import RequestId
 from galaxy_core.domain.run import (
     Option,
-    PermissionRequested,
     Question,
     QuestionAsked,
     QuestionReply,
@@ -20,35 +18,21 @@ from galaxy_core.domain.run import (
     ToolChanged,
     ToolStatus,
 )
-from galaxy_core.domain.status import Draft, OrderStatus, PressAnswered, Typing
+from galaxy_core.domain.status import Draft, OrderStatus, Typing
 from galaxy_core.testing.factories import make_ending, make_letter, make_press
 from galaxy_core.testing.memory import MemoryOrderQueue, MemoryOutbox
 from galaxy_core.testing.memory.agent import Hang, Pause, Script
 from tests.unit.galaxy_core.services.gateway.world import (
+    DONE,
     GROUP,
     OPERATOR,
     OWNER,
+    PERMISSION,
     VIEWER,
     GatewayWorld,
 )
 
 pytestmark = pytest.mark.anyio
-
-PERMISSION = PermissionRequested(
-    request_id=RequestId("per_1"), permission="bash", patterns=("rm x",), title="rm x"
-)
-DONE = TextAppended(text="done", part="p")
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> GatewayWorld:
-    """Give one machine, its Hermes and a gateway."""
-    return GatewayWorld(tmp_path)
-
-
-def toasts(world: GatewayWorld) -> list[str]:
-    """What people were told about the buttons they pressed."""
-    return [hint.text for _, hint in world.service.hints if isinstance(hint, PressAnswered)]
 
 
 @pytest.mark.parametrize("label, choice", [("Once", "once"), ("Always", "always")])
@@ -86,7 +70,7 @@ async def test_only_the_asked_person_or_an_owner_may_answer(world: GatewayWorld)
         await world.until(lambda: any(b.text == "Once" for b in world.buttons(GROUP)))
         world.press("Once", by=VIEWER, chat=GROUP)
         world.press("Once", by="stranger-1", chat=GROUP)
-        await world.until(lambda: len(toasts(world)) == 2)
+        await world.until(lambda: len(world.toasts()) == 2)
         assert world.answers(GROUP) == []
         world.press("Once", by=OWNER, chat=GROUP)
         await world.until(lambda: world.answers(GROUP) == ["done"])
@@ -102,7 +86,7 @@ async def test_second_press_hears_that_it_was_answered(world: GatewayWorld) -> N
         world.press("Once")
         await world.until(lambda: world.answers() == ["done"])
         world.service.push(make_press(sender_id=OWNER, chat_id=OWNER, data=old.data))
-        await world.until(lambda: any("answered already" in text for text in toasts(world)))
+        await world.until(lambda: any("answered already" in text for text in world.toasts()))
 
 
 async def test_forged_button_does_nothing(world: GatewayWorld) -> None:
@@ -115,7 +99,7 @@ async def test_forged_button_does_nothing(world: GatewayWorld) -> None:
         for forged in ("", "a:", "a:x:0", "c:x", f"{data[:-1]}99", "a:../../x:0", "\0"):
             world.service.push(make_press(sender_id=OWNER, chat_id=OWNER, data=forged))
         world.service.push(make_press(sender_id=OPERATOR, chat_id=OPERATOR, data=data))
-        await world.until(lambda: len(toasts(world)) == 8)
+        await world.until(lambda: len(world.toasts()) == 8)
         assert world.answers() == []
 
 
@@ -174,7 +158,7 @@ async def test_typed_answer_is_the_next_message(world: GatewayWorld) -> None:
         world.say("go", message_id="1")
         await world.until(lambda: bool(world.buttons(OWNER)))
         world.press("Type an answer")
-        await world.until(lambda: len(toasts(world)) == 1)
+        await world.until(lambda: len(world.toasts()) == 1)
         world.say("Fluffy", message_id="2")
         await world.until(lambda: world.answers() == ["done"])
         world.say("next", message_id="3")

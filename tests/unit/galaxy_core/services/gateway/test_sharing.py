@@ -7,17 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from galaxy_core.domain.ids import RequestId
-from galaxy_core.domain.run import PermissionRequested, TextAppended
 from galaxy_core.testing.memory.agent import Script
-from tests.unit.galaxy_core.services.gateway.world import OWNER, GatewayWorld
+from tests.unit.galaxy_core.services.gateway.world import DONE, OWNER, PERMISSION, GatewayWorld
 
 pytestmark = pytest.mark.anyio
-
-PERMISSION = PermissionRequested(
-    request_id=RequestId("per_1"), permission="bash", patterns=("rm x",), title="rm x"
-)
-DONE = TextAppended(text="done", part="p")
 
 
 @pytest.fixture

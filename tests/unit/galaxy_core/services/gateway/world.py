@@ -13,9 +13,12 @@ from typing import Any
 import anyio
 from attrs import define, evolve, field
 
+from galaxy_core.domain.ids import RequestId
 from galaxy_core.domain.letter import Button
-from galaxy_core.domain.message import ButtonPressed, InboundMessage
+from galaxy_core.domain.message import ButtonPressed, FileKind, InboundMessage, RemoteFile
 from galaxy_core.domain.people import Person, Role
+from galaxy_core.domain.run import PermissionRequested, Question, QuestionAsked, TextAppended
+from galaxy_core.domain.status import PressAnswered
 from galaxy_core.ports.transcriber import Transcriber
 from galaxy_core.services.anchoring import AnchorDesk
 from galaxy_core.services.courier import Mailbox
@@ -50,7 +53,16 @@ PEOPLE = (
     Person(channel="memory", id=OPERATOR, role=Role.OPERATOR, name="Otto"),
     Person(channel="memory", id=VIEWER, role=Role.VIEWER, name="Vera"),
 )
-ROUNDS = 20_000
+PERMISSION = PermissionRequested(
+    request_id=RequestId("per_1"), permission="bash", patterns=("rm x",), title="rm x"
+)
+DONE = TextAppended(text="done", part="p")
+PHOTO = RemoteFile(id="file-1", kind=FileKind.PHOTO)
+
+
+def asking(*questions: Question) -> QuestionAsked:
+    """An agent that wants to know something."""
+    return QuestionAsked(request_id=RequestId("que_1"), questions=questions)
 
 
 @define
@@ -264,6 +276,10 @@ class GatewayWorld:
             for part in self.service.sent
             if part.chat_id == chat and part.letter.name.startswith("hermes-")
         ]
+
+    def toasts(self) -> list[str]:
+        """What people were told about the buttons they pressed."""
+        return [hint.text for _, hint in self.service.hints if isinstance(hint, PressAnswered)]
 
     def types(self) -> list[str]:
         """Event types of the gateway's own trail."""
