@@ -26,6 +26,7 @@ from galaxy_core.ports.front_desk import FoundOrder, FrontDesk
 from galaxy_core.ports.trail_index import TrailIndex
 from galaxy_core.services.folders import Folder, Folders, age_key
 from galaxy_core.services.gateway.config import MachinePorts
+from galaxy_core.services.gateway.submitting import submit_on_record
 from galaxy_core.services.waiting import wait_for_end
 
 __all__ = ["LocalFrontDesk", "new_order_id"]
@@ -68,18 +69,7 @@ class LocalFrontDesk(FrontDesk):
             raise InvalidOrder(refusal)
         if not order.id:
             order = evolve(order, id=new_order_id(self._clock.now()))
-        enqueued = await place.desk.submit(order)
-        await place.trail.record(
-            place.trail.event(
-                AuditType.ORDER_SUBMITTED,
-                enqueued.order_id,
-                key=order.idempotency_key,
-                channel=order.channel,
-                chat_id=order.chat_id,
-                sender=order.sender or None,
-                is_repeated=not enqueued.is_new or None,
-            )
-        )
+        enqueued = await submit_on_record(place, order)
         view = await place.catalogue.get(enqueued.order_id)
         if view is None:  # it moves from folder to folder at this moment
             view = OrderView(order=evolve(order, id=enqueued.order_id), state=OrderState.PENDING)
