@@ -107,7 +107,7 @@ def test_two_gigabytes_are_not_taken_in(up: Up, *, is_announced: bool, is_known:
     head += "Content-Type: multipart/form-data; boundary=edge\n"
     head += f"Cookie: {cookie(up)}\n" if is_known else ""
     head += f"Content-Length: {TWO_GIGABYTES}" if is_announced else "Transfer-Encoding: chunked"
-    server = psutil.Process(up.process.pid)
+    server = psutil.Process(up.worker)
     before, kept = server.memory_info().rss, _bytes_below(up.folder)
 
     def body() -> Iterator[bytes]:

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from galaxy_apps.exit_codes import ExitCode
@@ -179,6 +181,38 @@ def test_everything_in_one_process_on_the_persons_settings(make_up: MakeUp) -> N
     assert galaxy(up, *QUIET).returncode == ExitCode.ALREADY_RUNNING
     assert up.stop() == ExitCode.OK
     assert up.left() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_what_hangs_or_is_killed_begins_anew(make_up: MakeUp, number: int) -> None:
+    """Noticed by the process beside it: the page is there again, and people are told once."""
+    up = make_up(SCRIPTED)
+    up.start(*QUIET)
+    up.open()
+    layout, first = Layout(up.folder), up.worker
+    os.kill(first, number)
+    eventually(lambda: not psutil.pid_exists(first), "the process is gone")
+    eventually(lambda: is_up(up), "the page is there again, under the same address")
+    assert up.worker != first
+    say(up, "11111111-2222-4333-8444-888888888888", "SAY hello")
+    assert "hello" in up.wait_for_answer("general")["text"]
+
+    def told() -> list[str]:
+        lines = layout.audit_log.read_text().splitlines()
+        return [line for line in lines if '"up_restarted"' in line]
+
+    eventually(lambda: len(told()) == 1, "it is on record")
+    assert up.stop() == ExitCode.OK, up.log.read_text()
+    assert up.left() == []
+    assert len(told()) == 1
+
+
+def is_up(up: Up) -> bool:
+    """Whether somebody who opened the page gets it now."""
+    try:
+        return up.page("/")[0] == 200
+    except OSError:
+        return False
 
 
 def test_its_one_line_is_json_where_that_is_wanted(make_up: MakeUp) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 from attrs import define, field
 
 from tests.e2e.machine import LOOK_EVERY_S, PATIENCE_S
@@ -69,6 +70,16 @@ class Up:
             line = self.process.stdout.readline()
         assert "http://127.0.0.1:" in line, (line, self.log.read_text())
         self.address = line.split()[-1]
+
+    @property
+    def worker(self) -> int:
+        """The process in which everything runs: the other one only watches it."""
+        [child] = [
+            process.pid
+            for process in psutil.Process(self.process.pid).children()
+            if process.cmdline()[:3] == psutil.Process(self.process.pid).cmdline()[:3]
+        ]
+        return child
 
     def stop(self, seconds: float = PATIENCE_S) -> int:
         """TERM; the exit code."""

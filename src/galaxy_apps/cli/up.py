@@ -86,8 +86,11 @@ def run_sample(settings: Path, *, port: int, telling: Telling | None = None) -> 
 
 def _run(plan: UpPlan, telling: Telling) -> ExitCode:
     """Run it, and tell the address when it can be opened."""
+    from attrs import evolve
+
     from galaxy_apps.gateway import only_one
     from galaxy_apps.logging import configure_logging
+    from galaxy_apps.up.keeping import Before, Keeper, Lifeline
     from galaxy_apps.up.running import run_up
     from galaxy_apps.wiring import is_demo
 
@@ -114,8 +117,18 @@ def _run(plan: UpPlan, telling: Telling) -> ExitCode:
         if not telling.is_silent and is_terminal(sys.stdout):
             await _open_browser(address)
 
+    async def say_nothing(_address: str) -> None:
+        """Who waits for the address has it."""
+
+    def work(lifeline: Lifeline, before: Before) -> ExitCode:
+        if before.port is None:
+            return run(lambda: run_up(plan, announce, lifeline, before))
+        # Begun anew it has the port that pages and programs know.
+        again = evolve(plan, web=evolve(plan.web, port=before.port))
+        return run(lambda: run_up(again, say_nothing, lifeline, before))
+
     with only_one(plan.home):
-        return run(lambda: run_up(plan, announce))
+        return Keeper(work).run()
 
 
 # ---- with the person's own settings

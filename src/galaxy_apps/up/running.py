@@ -2,14 +2,15 @@
 
 Begun in this order: locks, stores, Hermes, gateway, page; then the address is told.  Hermes ends
 first and the gateway after it.  Whatever kills the process: orders and answers are safe, and the
-next start goes on with them.
+next start goes on with them.  While the main loops of all parts get on, the watching process hears
+beats (`keeping.py`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from functools import partial
 
@@ -22,12 +23,16 @@ from galaxy_apps.daemons import expected_error, listen_for_signals
 from galaxy_apps.demo.stage import Stage
 from galaxy_apps.exit_codes import ExitCode
 from galaxy_apps.home import WEB, Home
+from galaxy_apps.late import IncidentRelay
 from galaxy_apps.settings import Machine, environment
+from galaxy_apps.up.keeping import Before, Lifeline
 from galaxy_apps.up.parts import Part, Runner
+from galaxy_apps.vigil import Vigil
 from galaxy_apps.wiring import Place, build_hermes
 from galaxy_apps.wiring_gateway import GatewayPlan, build_gateway
 from galaxy_apps.wiring_web import Server, Views, WebPlan, make_server, open_views
 from galaxy_core.domain.errors import GalaxyError
+from galaxy_core.domain.incident import Incident
 
 log = structlog.get_logger(__name__)
 
@@ -54,16 +59,21 @@ class UpPlan:
     """The demo's: its model is kept running."""
 
 
-async def run_up(plan: UpPlan, announce: Callable[[str], Awaitable[None]]) -> ExitCode:
+async def run_up(
+    plan: UpPlan, announce: Callable[[str], Awaitable[None]], lifeline: Lifeline, before: Before
+) -> ExitCode:
     """Run it all until TERM; `announce` is told the address when it can be opened.
 
     Raises what kept it from starting.
     """
-    whole = _Whole(plan, announce)
+    whole = _Whole(plan, announce, lifeline)
+    if before.problem:
+        whole.tell(before.problem)
     failure: GalaxyError | None = None
     try:
         async with create_task_group() as tasks:
             await tasks.start(listen_for_signals, "up", whole.ask_to_stop, name="signals")
+            tasks.start_soon(whole.vigil.keep, name="vigil")
             await whole.run()
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
@@ -77,6 +87,12 @@ async def run_up(plan: UpPlan, announce: Callable[[str], Awaitable[None]]) -> Ex
 class _Whole:
     _plan: UpPlan
     _announce: Callable[[str], Awaitable[None]]
+    _lifeline: Lifeline
+    vigil: Vigil = field(init=False)
+    _vigils: dict[str, Vigil] = field(factory=dict, init=False)
+    """By part, while it is open."""
+    _incidents: IncidentRelay = field(init=False)
+    """Of a part that has a trail and an outbox."""
     _machines: Sequence[Part] = field(init=False)
     """They carry orders out, and end first."""
     _gateway: Part | None = field(default=None, init=False)
@@ -87,16 +103,46 @@ class _Whole:
     def __attrs_post_init__(self) -> None:
         plan, clock = self._plan, self._plan.home.clock()
         self._port = plan.web.port
+        self.vigil = Vigil(self._lifeline)
+        self.vigil.check(self._stuck)
+        self._incidents = plan.home.incidents if plan.gateway else IncidentRelay()
         self._machines = [
-            Part(f"hermes of {machine.name}", partial(_open_hermes, plan, machine), clock)
-            for machine in plan.machines
+            Part(name, partial(self._open_hermes, name, machine), clock)
+            for name, machine in ((f"hermes of {each.name}", each) for each in plan.machines)
         ]
         if plan.gateway is not None:
             self._gateway = Part("gateway", partial(self._open_gateway, plan.gateway), clock)
 
+    def tell(self, problem: str) -> None:
+        """Tell people why all of it was begun anew."""
+        now = self._plan.home.clock().now().isoformat()
+        incident = Incident(
+            kind="up_restarted",
+            message=f"Galaxy was started again: {problem}. Orders and answers go on.",
+            key=f"up-restarted:{now}",
+            is_for_people=True,
+            data={"problem": problem},
+        )
+        self._incidents.report(incident)
+
+    def _stuck(self) -> str | None:
+        """What a part waits for in vain."""
+        late = [f"{name}: {what}" for name, each in self._vigils.items() for what in each.overdue()]
+        return late[0] if late else None
+
+    @contextmanager
+    def _watched(self, name: str) -> Iterator[Vigil]:
+        """A vigil over a part, heeded as long as the part is open."""
+        self._vigils[name] = vigil = Vigil()
+        try:
+            yield vigil
+        finally:
+            del self._vigils[name]
+
     def ask_to_stop(self) -> None:
         """Be told by a signal: let running orders end; a second one hurries, a third one kills."""
         self._stops += 1
+        self.vigil.stopping(GATEWAY_STOPS_WITHIN)
         for part in self._machines:
             part.stop()
         if self._stops > 1 and self._gateway is not None:
@@ -142,6 +188,7 @@ class _Whole:
         await others.start(page.keep, name=page.name)
         if not self._stops:
             await self._announce(await self._server.address(self._port))
+            self._lifeline.working(self._port)
             log.info("up.started", folder=str(plan.home.layout.repo_path), port=self._port)
 
     async def _is_gateway_up(self) -> bool | None:
@@ -149,8 +196,19 @@ class _Whole:
 
     @asynccontextmanager
     async def _open_gateway(self, plan: GatewayPlan) -> AsyncIterator[Runner]:
-        async with build_gateway(plan, self._server.set_chat) as caduceus:
-            yield caduceus
+        with self._watched("gateway") as vigil:
+            async with build_gateway(plan, self._server.set_chat, vigil) as caduceus:
+                yield caduceus
+
+    @asynccontextmanager
+    async def _open_hermes(self, name: str, machine: Machine) -> AsyncIterator[Runner]:
+        plan = self._plan
+        place = Place(plan.home.configuration.settings, machine, environ=plan.environ)
+        if plan.gateway is None and machine is plan.machines[0]:
+            place.incidents = self._incidents
+        with self._watched(name) as vigil:
+            async with build_hermes(place, vigil=vigil) as hermes:
+                yield hermes
 
     @asynccontextmanager
     async def _open_page(self) -> AsyncIterator[Runner]:
@@ -199,13 +257,6 @@ class _Model(_Waiting):
         while self._stage.has_model and not self._stopping.is_set():
             with move_on_after(MODEL_LOOK.total_seconds()):
                 await self._stopping.wait()
-
-
-@asynccontextmanager
-async def _open_hermes(plan: UpPlan, machine: Machine) -> AsyncIterator[Runner]:
-    settings = plan.home.configuration.settings
-    async with build_hermes(Place(settings, machine, environ=plan.environ)) as hermes:
-        yield hermes
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """Hermes' pen: audit lines with the machine's name on them, and incidents of adapters.
 
-An incident is written twice if Hermes dies between the line and the note of it; its letter has a name
-made of the incident's key, so people get it once.
+An incident is written twice if Hermes dies before the adapter hears that it is on record; its
+letter has a name made of the incident's key, so people get it once.
 """
 
 from __future__ import annotations
