@@ -8,7 +8,8 @@ from typing import Any
 
 from galaxy_adapters._web.problems import MEDIA_TYPE as PROBLEM_JSON
 from galaxy_adapters.http_api.bodies import MAX_BODY
-from galaxy_adapters.http_api.documents import ProblemDocument, ProgressDocument, TextDocument
+from galaxy_adapters.http_api.documents.problem import ProblemDocument
+from galaxy_adapters.http_api.documents.progress import ProgressDocument, TextDocument
 from galaxy_adapters.http_api.operations import Answer, Operation
 from galaxy_adapters.http_api.parameters import Parameter
 from galaxy_adapters.http_api.schema import components, reference

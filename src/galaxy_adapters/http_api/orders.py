@@ -17,7 +17,7 @@ from galaxy_adapters._web.guard import Visitor
 from galaxy_adapters._web.problems import Problem
 from galaxy_adapters._web.streams import DrawnEvents
 from galaxy_adapters.http_api.bodies import MAX_KEY, read_order
-from galaxy_adapters.http_api.documents import (
+from galaxy_adapters.http_api.documents.orders import (
     CancelDocument,
     OrderDocument,
     OrderList,

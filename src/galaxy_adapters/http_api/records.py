@@ -11,16 +11,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from galaxy_adapters.http_api import metrics
-from galaxy_adapters.http_api.documents import (
-    AuditList,
+from galaxy_adapters.http_api.documents.machines import (
     HealthDocument,
     MachineDocument,
     MachineList,
     OverviewDocument,
-    SessionDocument,
-    SessionList,
     StatusDocument,
 )
+from galaxy_adapters.http_api.documents.records import AuditList, SessionDocument, SessionList
 from galaxy_adapters.http_api.operations import Answer, Operation, answer
 from galaxy_adapters.http_api.parameters import Choice, Number, Text, Time
 from galaxy_core.domain.audit import AuditSeverity

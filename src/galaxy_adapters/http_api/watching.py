@@ -10,7 +10,8 @@ from attrs import define, field
 
 from galaxy_adapters._web.events import ServerEvent
 from galaxy_adapters._web.problems import problem_of
-from galaxy_adapters.http_api.documents import OrderDocument, ProgressDocument, TextDocument
+from galaxy_adapters.http_api.documents.orders import OrderDocument
+from galaxy_adapters.http_api.documents.progress import ProgressDocument, TextDocument
 from galaxy_adapters.http_api.schema import to_document
 from galaxy_core.domain.errors import GalaxyError
 from galaxy_core.domain.insight import LiveOrder
