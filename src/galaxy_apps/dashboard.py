@@ -13,8 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from galaxy_apps.cli.arguments import port_number
 from galaxy_apps.cli.main import code_of
+from galaxy_apps.cli.parsing import address_options
 from galaxy_apps.daemons import LEVELS, complain, expected_error, listen_for_signals, say
 from galaxy_apps.exit_codes import ExitCode
 from galaxy_apps.home import Home
@@ -61,14 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit codes: docs/reference/cli.md.",
     )
     parser.add_argument("--config", metavar="FILE", type=Path, help="The settings file.")
-    parser.add_argument(
-        "--port",
-        metavar="N",
-        type=port_number,
-        default=5000,
-        help="TCP port (5000); 0: a free one.",
-    )
-    parser.add_argument("--host", metavar="ADDRESS", help="Where to listen (settings: 127.0.0.1).")
+    address_options(parser)
     parser.add_argument("--log-level", choices=LEVELS, default="INFO", help="INFO if not given.")
     return parser
 

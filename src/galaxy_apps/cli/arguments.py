@@ -1,6 +1,6 @@
 """The grammar of the command line: every command, its options, and the function behind it.
 
-Nothing but argparse is imported here.  Each command names its function as `module:function`; it
+Nothing but argparse is imported for it.  Each command names its function as `module:function`; it
 is imported when the command is given, and called with the options as keyword arguments (a test
 compares their names), so that `galaxy --help` stays a matter of milliseconds.
 """
@@ -8,56 +8,32 @@ compares their names), so that `galaxy --help` stays a matter of milliseconds.
 from __future__ import annotations
 
 import argparse
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from galaxy_apps.cli.errors import UsageError, nearest
-
-COMMAND = "parsed_command"
-"""Where the parsed options keep the parser of the command that was given."""
+from galaxy_apps.cli.parsing import (
+    COMMAND,
+    Parser,
+    add_command,
+    address_options,
+    commands_of,
+    config_option,
+    json_option,
+    machine_option,
+    seconds_option,
+    whole_number,
+)
 
 STATES = ("pending", "claimed", "running", "succeeded", "failed", "cancelled", "expired", "dead")
 PRIORITIES = ("low", "normal", "high", "urgent")
 SEVERITIES = ("info", "warning", "error", "critical")
-_WRONG_CHOICE = re.compile(r"argument (.+): invalid choice: '?(.*?)'? \(choose from (.*)\)")
 DISPATCHERS = ("opencode-server", "opencode-cli", "scripted")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 ROLES = ("owner", "operator", "viewer")
 SHELLS = ("bash", "zsh", "fish")
 # Written out, since the enums they stand for cost an import; a test compares them.
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse with one-sentence errors, which remembers what belongs to its command."""
-
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401  argparse's own
-        self.handler: str | None = None
-        """`module:function` of the command; None for a group of commands."""
-        self.actions: list[argparse.Action] = []
-        """The command's own options and arguments; their names are the function's parameters."""
-        self.commands: Mapping[str, Parser] = {}
-        """Commands below this one."""
-        super().__init__(allow_abbrev=False, add_help=False, **options)
-        super().add_argument("-h", "--help", action="help", help="Show this help and exit.")
-        self.set_defaults(**{COMMAND: self})
-
-    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:  # noqa: ANN401
-        """Add an option, and remember it."""
-        action = super().add_argument(*names, **options)
-        self.actions.append(action)
-        return action
-
-    def error(self, message: str) -> NoReturn:
-        """Leave the printing to `main`, and name the word that was probably meant."""
-        choice = _WRONG_CHOICE.fullmatch(message)
-        if choice is not None:
-            what, word, known = choice.groups()
-            words = known.replace("'", "").split(", ")
-            noun = "command" if what == "COMMAND" else f"value for {what}"
-            message = f"there is no {noun} {word!r}{nearest(word, words)}"
-        raise UsageError(message, self.prog)
 
 
 def build_parser() -> Parser:
@@ -68,8 +44,8 @@ def build_parser() -> Parser:
         epilog="Exit codes and examples: docs/reference/cli.md.",
     )
     parser.add_argument("--version", action="store_true", help="Show the version and exit.")
-    _config(parser, default=None)
-    commands = _group(parser)
+    config_option(parser, default=None)
+    commands = commands_of(parser)
     _add_up(commands)
     _add_init(commands)
     _add_order(commands)
@@ -81,91 +57,17 @@ def build_parser() -> Parser:
     _add_services(commands)
     _add_maintenance(commands)
     _add_completion(commands)
-    version = _command(commands, "version", "about:version", "Show the version.")
-    _json(version)
+    version = add_command(commands, "version", "about:version", "Show the version.")
+    json_option(version)
     return parser
-
-
-# ---- building blocks
-
-
-def _group(parser: Parser) -> Any:  # noqa: ANN401  argparse's type is private
-    group = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
-    parser.commands = group.choices
-    return group
-
-
-def _command(group: Any, name: str, handler: str, help_: str) -> Parser:  # noqa: ANN401
-    parser: Parser = group.add_parser(name, help=help_, description=help_)
-    parser.handler = f"galaxy_apps.cli.{handler}"
-    return parser
-
-
-def _config(parser: argparse.ArgumentParser, *, default: object = argparse.SUPPRESS) -> None:
-    # Before and after the command's name; a missing one after it must not undo one before it.
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        type=Path,
-        default=default,
-        help="The settings file; default: the nearest .galaxy/config.json upwards.",
-    )
-
-
-def _machine(parser: argparse.ArgumentParser) -> None:
-    _config(parser)
-    parser.add_argument(
-        "--machine", metavar="NAME", help="The machine meant; default: the one that is here."
-    )
-
-
-def _json(parser: argparse.ArgumentParser, what: str = "one JSON document") -> None:
-    parser.add_argument("--json", action="store_true", dest="is_json", help=f"Print {what}.")
-
-
-def _seconds(parser: argparse.ArgumentParser, option: str, help_: str) -> None:
-    parser.add_argument(option, metavar="SECONDS", type=_positive, help=help_)
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1e9:  # noqa: PLR2004  thirty years; refuses nan and inf too
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return value
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    return int(text)
-
-
-def port_number(text: str) -> int:
-    """Read a TCP port; 0 means a free one."""
-    if not text.isascii() or not text.isdigit() or int(text) > 65_535:  # noqa: PLR2004  TCP's
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
-    return int(text)
-
-
-# ---- commands
 
 
 def _add_up(commands: Any) -> None:  # noqa: ANN401
-    parser = _command(
+    parser = add_command(
         commands, "up", "up:up", "Run everything on this host, and say which address to open."
     )
-    _config(parser)
-    parser.add_argument(
-        "--port",
-        metavar="N",
-        type=port_number,
-        default=5000,
-        help="TCP port (5000); 0: a free one.",
-    )
-    parser.add_argument("--host", metavar="ADDRESS", help="Where to listen (settings: 127.0.0.1).")
+    config_option(parser)
+    address_options(parser)
     parser.add_argument(
         "--no-browser", action="store_true", dest="is_silent", help="Open no browser."
     )
@@ -180,11 +82,11 @@ def _add_up(commands: Any) -> None:  # noqa: ANN401
         choices=LEVELS,
         help="WARNING on a terminal, else INFO, if not given.",
     )
-    _json(parser, "one JSON document with the address once it is served")
+    json_option(parser, "one JSON document with the address once it is served")
 
 
 def _add_init(commands: Any) -> None:  # noqa: ANN401
-    parser = _command(
+    parser = add_command(
         commands, "init", "init:init", "Write .galaxy/config.json and make the folders."
     )
     parser.add_argument(
@@ -206,16 +108,16 @@ def _add_init(commands: Any) -> None:  # noqa: ANN401
     parser.add_argument("--dispatcher", choices=DISPATCHERS, help="Who carries orders out.")
     parser.add_argument("--model", metavar="MODEL", help="The agent's model, provider/model.")
     parser.add_argument("--yes", action="store_true", help="Ask nothing; take the defaults.")
-    _json(parser)
+    json_option(parser)
 
 
 def _add_order(commands: Any) -> None:  # noqa: ANN401
-    group = _group(commands.add_parser("order", help="Hand in, watch and cancel orders."))
-    submit = _command(group, "submit", "submit:submit", "Hand an order in.")
+    group = commands_of(commands.add_parser("order", help="Hand in, watch and cancel orders."))
+    submit = add_command(group, "submit", "submit:submit", "Hand an order in.")
     submit.add_argument(
         "text", nargs="?", metavar="TEXT", help="What is to be done; - or none: standard input."
     )
-    _machine(submit)
+    machine_option(submit)
     submit.add_argument("--session", metavar="KEY", help="The conversation it belongs to.")
     submit.add_argument(
         "--file",
@@ -242,15 +144,15 @@ def _add_order(commands: Any) -> None:  # noqa: ANN401
         "--expires", metavar="TIME", help="By when it must have begun; like --not-before."
     )
     submit.add_argument("--id", metavar="ID", dest="order_id", help="Its id; default: a new one.")
-    _seconds(submit, "--run-timeout", "How long the agent may work on it.")
+    seconds_option(submit, "--run-timeout", "How long the agent may work on it.")
     submit.add_argument(
         "--wait", action="store_true", dest="is_waiting", help="Wait for the answer and print it."
     )
-    _seconds(submit, "--timeout", "With --wait: how long; the order goes on after that.")
-    _json(submit)
+    seconds_option(submit, "--timeout", "With --wait: how long; the order goes on after that.")
+    json_option(submit)
 
-    list_ = _command(group, "list", "orders:list_orders", "Show the newest orders.")
-    _machine(list_)
+    list_ = add_command(group, "list", "orders:list_orders", "Show the newest orders.")
+    machine_option(list_)
     list_.add_argument(
         "--state",
         dest="states",
@@ -258,25 +160,27 @@ def _add_order(commands: Any) -> None:  # noqa: ANN401
         action="append",
         help="Only orders in this state; may be given again.",
     )
-    list_.add_argument("--limit", type=_count, default=20, metavar="N", help="At most N (20).")
-    _json(list_)
+    list_.add_argument(
+        "--limit", type=whole_number, default=20, metavar="N", help="At most N (20)."
+    )
+    json_option(list_)
 
-    show = _command(group, "show", "orders:show", "Show one order and its answer.")
+    show = add_command(group, "show", "orders:show", "Show one order and its answer.")
     _order(show)
 
-    wait = _command(group, "wait", "orders:wait", "Wait for an order's end; print its answer.")
+    wait = add_command(group, "wait", "orders:wait", "Wait for an order's end; print its answer.")
     _order(wait)
-    _seconds(wait, "--timeout", "How long; the order goes on after that.")
+    seconds_option(wait, "--timeout", "How long; the order goes on after that.")
 
-    cancel = _command(group, "cancel", "orders:cancel", "Have an order end as cancelled.")
+    cancel = add_command(group, "cancel", "orders:cancel", "Have an order end as cancelled.")
     _order(cancel)
     cancel.add_argument("--reason", metavar="TEXT", default="", help="Why; goes on record.")
     cancel.add_argument(
         "--wait", action="store_true", dest="is_waiting", help="Wait until it has ended."
     )
-    _seconds(cancel, "--timeout", "With --wait: how long.")
+    seconds_option(cancel, "--timeout", "With --wait: how long.")
 
-    answer = _command(
+    answer = add_command(
         group, "answer", "answer:answer", "Show what an agent wants to know, or answer it."
     )
     _order(answer)
@@ -294,20 +198,22 @@ def _add_order(commands: Any) -> None:  # noqa: ANN401
         "--reject", action="store_true", dest="is_rejected", help="Do not answer; say so."
     )
 
-    retry = _command(group, "retry", "orders:retry", "Hand an order that failed in once more.")
+    retry = add_command(group, "retry", "orders:retry", "Hand an order that failed in once more.")
     _order(retry)
 
 
 def _order(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("order_id", metavar="ID", help="The order's id, or its beginning.")
-    _machine(parser)
-    _json(parser)
+    machine_option(parser)
+    json_option(parser)
 
 
 def _add_audit(commands: Any) -> None:  # noqa: ANN401
-    parser = _command(commands, "audit", "audit:show", "Show what was done, newest last.")
-    _machine(parser)
-    parser.add_argument("--limit", type=_count, default=100, metavar="N", help="At most N (100).")
+    parser = add_command(commands, "audit", "audit:show", "Show what was done, newest last.")
+    machine_option(parser)
+    parser.add_argument(
+        "--limit", type=whole_number, default=100, metavar="N", help="At most N (100)."
+    )
     parser.add_argument("--severity", choices=SEVERITIES)
     parser.add_argument("--type", metavar="TYPE", dest="event_type", help="Only this event type.")
     parser.add_argument("--since", metavar="TIME", help="ISO 8601, or 30m, 2h, 1d ago.")
@@ -315,10 +221,10 @@ def _add_audit(commands: Any) -> None:  # noqa: ANN401
     parser.add_argument(
         "--follow", action="store_true", dest="is_following", help="Go on with new lines."
     )
-    _json(parser, "one JSON document (with --follow: one line for each)")
-    group = _group(parser)
-    verify = _command(group, "verify", "verify:verify", "Check that nothing is missing.")
-    _machine(verify)
+    json_option(parser, "one JSON document (with --follow: one line for each)")
+    group = commands_of(parser)
+    verify = add_command(group, "verify", "verify:verify", "Check that nothing is missing.")
+    machine_option(verify)
     verify.add_argument(
         "--anchor",
         metavar="HASH|FILE",
@@ -332,59 +238,63 @@ def _add_audit(commands: Any) -> None:  # noqa: ANN401
         dest="is_chain_only",
         help="Look at the lines alone, not at orders, answers and letters.",
     )
-    _json(verify)
+    json_option(verify)
 
 
 def _add_sessions(commands: Any) -> None:  # noqa: ANN401
-    group = _group(commands.add_parser("sessions", help="Conversations and their agent sessions."))
-    list_ = _command(group, "list", "sessions:list_sessions", "Show all conversations.")
-    _machine(list_)
-    _json(list_)
-    reset = _command(
+    group = commands_of(
+        commands.add_parser("sessions", help="Conversations and their agent sessions.")
+    )
+    list_ = add_command(group, "list", "sessions:list_sessions", "Show all conversations.")
+    machine_option(list_)
+    json_option(list_)
+    reset = add_command(
         group, "reset", "sessions:reset", "Have a conversation's next order begin a new session."
     )
     reset.add_argument("conversation", metavar="KEY", help="As `galaxy sessions list` shows it.")
-    _machine(reset)
-    _json(reset)
+    machine_option(reset)
+    json_option(reset)
 
 
 def _add_people(commands: Any) -> None:  # noqa: ANN401
-    pair = _command(commands, "pair", "people:pair", "Let in who was shown this code by the bot.")
+    pair = add_command(
+        commands, "pair", "people:pair", "Let in who was shown this code by the bot."
+    )
     pair.add_argument("code", metavar="CODE", help="As the bot showed it; case does not matter.")
     pair.add_argument(
         "--role", choices=ROLES, help="Default: owner for the first person, then operator."
     )
-    _config(pair)
-    _json(pair)
-    group = _group(commands.add_parser("people", help="Who may talk to the bot."))
-    list_ = _command(group, "list", "people:list_people", "Show who may talk to the bot.")
-    _config(list_)
-    _json(list_)
-    remove = _command(group, "remove", "people:remove", "Take somebody off the list.")
+    config_option(pair)
+    json_option(pair)
+    group = commands_of(commands.add_parser("people", help="Who may talk to the bot."))
+    list_ = add_command(group, "list", "people:list_people", "Show who may talk to the bot.")
+    config_option(list_)
+    json_option(list_)
+    remove = add_command(group, "remove", "people:remove", "Take somebody off the list.")
     remove.add_argument("person", metavar="ID", help="As `galaxy people list` shows it.")
     remove.add_argument(
         "--channel", metavar="NAME", default="telegram", help="Where the id is from (telegram)."
     )
-    _config(remove)
-    _json(remove)
+    config_option(remove)
+    json_option(remove)
 
 
 def _add_config(commands: Any) -> None:  # noqa: ANN401
-    group = _group(commands.add_parser("config", help="Check and show the settings."))
-    check = _command(group, "check", "config:check", "Say what is wrong with the settings.")
-    _machine(check)
+    group = commands_of(commands.add_parser("config", help="Check and show the settings."))
+    check = add_command(group, "check", "config:check", "Say what is wrong with the settings.")
+    machine_option(check)
     check.add_argument(
         "--strict", action="store_true", dest="is_strict", help="Warnings are errors."
     )
-    _json(check)
-    show = _command(group, "show", "config:show", "Print what holds, secrets masked.")
-    _machine(show)
-    _json(show)
-    password = _command(
+    json_option(check)
+    show = add_command(group, "show", "config:show", "Print what holds, secrets masked.")
+    machine_option(show)
+    json_option(show)
+    password = add_command(
         group, "password", "password:password", "Set the password of the page; keep its hash."
     )
-    _config(password)
-    _json(password)
+    config_option(password)
+    json_option(password)
 
 
 def _add_health(commands: Any) -> None:  # noqa: ANN401
@@ -392,22 +302,24 @@ def _add_health(commands: Any) -> None:  # noqa: ANN401
         ("health", "Look at every part once; not 0 when one is broken."),
         ("doctor", "Look closer, and say what to do about what is wrong."),
     ):
-        parser = _command(commands, name, f"health:{name}", help_)
-        _config(parser)
-        _json(parser)
+        parser = add_command(commands, name, f"health:{name}", help_)
+        config_option(parser)
+        json_option(parser)
 
 
 def _add_services(commands: Any) -> None:  # noqa: ANN401
-    group = _group(commands.add_parser("services", help="Run the programs as systemd services."))
-    install = _command(
+    group = commands_of(
+        commands.add_parser("services", help="Run the programs as systemd services.")
+    )
+    install = add_command(
         group, "install", "services:install", "Write, enable and start the units of this folder."
     )
-    _config(install)
-    uninstall = _command(
+    config_option(install)
+    uninstall = add_command(
         group, "uninstall", "services:uninstall", "Stop and remove what install has written."
     )
-    status = _command(group, "status", "services:status", "Show how the services are.")
-    logs = _command(group, "logs", "services:logs", "Show what the services have said.")
+    status = add_command(group, "status", "services:status", "Show how the services are.")
+    logs = add_command(group, "logs", "services:logs", "Show what the services have said.")
     for parser in (install, uninstall, status, logs):
         parser.add_argument(
             "names",
@@ -426,25 +338,25 @@ def _add_services(commands: Any) -> None:  # noqa: ANN401
             "--dry-run", action="store_true", dest="is_dry", help="Only say what would be done."
         )
     logs.add_argument(
-        "--lines", type=_count, default=100, metavar="N", help="At most N of each (100)."
+        "--lines", type=whole_number, default=100, metavar="N", help="At most N of each (100)."
     )
     logs.add_argument(
         "--follow", action="store_true", dest="is_following", help="Go on with new lines."
     )
     for parser in (install, uninstall, status):
-        _json(parser)
-    _json(logs, "a JSON object a line, as journalctl does")
+        json_option(parser)
+    json_option(logs, "a JSON object a line, as journalctl does")
 
 
 def _add_maintenance(commands: Any) -> None:  # noqa: ANN401
-    cleanup = _command(
+    cleanup = add_command(
         commands, "cleanup", "cleanup:cleanup", "Show what is over and old, or remove it."
     )
-    _machine(cleanup)
+    machine_option(cleanup)
     cleanup.add_argument(
         "--older-than",
         metavar="DAYS",
-        type=_count,
+        type=whole_number,
         help="The age for every kind but the audit trail; default: the settings' `retention`.",
     )
     cleanup.add_argument(
@@ -458,9 +370,9 @@ def _add_maintenance(commands: Any) -> None:  # noqa: ANN401
     cleanup.add_argument(
         "--apply", action="store_true", dest="is_applied", help="Remove it; else it is only shown."
     )
-    _json(cleanup)
+    json_option(cleanup)
 
-    backup = _command(
+    backup = add_command(
         commands, "backup", "backup:backup", "Copy a machine's folder into one file, while it runs."
     )
     backup.add_argument("file", metavar="FILE", type=Path, help="The copy; a .tar.gz.")
@@ -470,10 +382,10 @@ def _add_maintenance(commands: Any) -> None:  # noqa: ANN401
         dest="has_secrets",
         help="With settings, token and passwords: all of .galaxy.",
     )
-    _machine(backup)
-    _json(backup)
+    machine_option(backup)
+    json_option(backup)
 
-    restore = _command(
+    restore = add_command(
         commands, "restore", "backup:restore", "Check a copy, and put it in its place."
     )
     restore.add_argument("file", metavar="FILE", type=Path, help="As `galaxy backup` wrote it.")
@@ -486,10 +398,10 @@ def _add_maintenance(commands: Any) -> None:  # noqa: ANN401
         dest="is_forced",
         help="Move aside what is in the folder, instead of refusing.",
     )
-    _machine(restore)
-    _json(restore)
+    machine_option(restore)
+    json_option(restore)
 
-    migrate = _command(
+    migrate = add_command(
         commands, "migrate", "migrate:migrate", "Show what the original system left behind."
     )
     migrate.add_argument(
@@ -498,20 +410,20 @@ def _add_maintenance(commands: Any) -> None:  # noqa: ANN401
         dest="is_applied",
         help="Take settings that mean nothing out of the file; it is kept as it was.",
     )
-    _machine(migrate)
-    _json(migrate)
-    check = _command(
+    machine_option(migrate)
+    json_option(migrate)
+    check = add_command(
         commands,
         "upgrade-check",
         "migrate:upgrade_check",
         "Compare the folder, Python and opencode with this version.",
     )
-    _machine(check)
-    _json(check)
+    machine_option(check)
+    json_option(check)
 
 
 def _add_completion(commands: Any) -> None:  # noqa: ANN401
-    parser = _command(
+    parser = add_command(
         commands,
         "completion",
         "completion:completion",

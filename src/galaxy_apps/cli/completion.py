@@ -8,8 +8,9 @@ from __future__ import annotations
 from argparse import Action
 from collections.abc import Iterator
 
-from galaxy_apps.cli.arguments import Parser, build_parser
+from galaxy_apps.cli.arguments import build_parser
 from galaxy_apps.cli.output import write
+from galaxy_apps.cli.parsing import Parser
 from galaxy_apps.exit_codes import ExitCode
 
 HINTS = {

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from galaxy_apps.cli import arguments
-from galaxy_apps.cli.arguments import Parser, build_parser, parse
+from galaxy_apps.cli.arguments import build_parser, parse
 from galaxy_apps.cli.errors import UsageError
+from galaxy_apps.cli.parsing import Parser
 from galaxy_apps.daemons import LEVELS
 from galaxy_apps.exit_codes import ExitCode
 from galaxy_apps.settings import DispatcherKind
