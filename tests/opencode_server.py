@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Self
 
 import anyio
 import httpx
@@ -93,7 +94,7 @@ class ServerHarness(DispatcherHarness):
         self.server = site.server()
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[ServerHarness]:
+    async def running(self) -> AsyncIterator[Self]:
         """Give the harness with its dispatchers open."""
         async with anyio.create_task_group() as self._tasks:
             self.dispatcher = await self._open(self.server)

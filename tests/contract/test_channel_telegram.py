@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+import anyio
 import pytest
 
 from galaxy_adapters.channel_telegram import OutgoingRules, TelegramChannel, TelegramConfig
 from galaxy_core.ports.channel import Channel
 from galaxy_core.ports.command_menu import CommandMenu, MenuEntry
+from galaxy_core.ports.reporting import Reporting
 from galaxy_core.testing.bot_api import BotApiServer, Fault, Seen
 from galaxy_core.testing.contracts import (
     ChannelContract,
@@ -20,6 +22,8 @@ from galaxy_core.testing.contracts import (
     CommandMenuContract,
     Harness,
     MenuHarness,
+    ReportingContract,
+    ReportingHarness,
 )
 from galaxy_core.testing.contracts.command_menu import PERSON
 from galaxy_core.testing.memory import ManualClock, MemoryIncidentSink, MemoryNoteStore
@@ -38,13 +42,14 @@ class TelegramHarness(Harness[Port]):
         self._processes = processes
         self._notes = MemoryNoteStore(self.clock)
 
-    async def connect(self) -> TelegramChannel:
+    async def connect(self, poll_timeout: timedelta = timedelta(seconds=8)) -> TelegramChannel:
         config = TelegramConfig(
             token=self.server.token,
             base_url=self.server.base_url,
             base_file_url=self.server.base_file_url,
             outgoing=OutgoingRules(roots=(self.files_folder,)),
             patience=timedelta(seconds=5),
+            poll_timeout=poll_timeout,
         )
         channel = TelegramChannel(config, self._notes, self.clock, MemoryIncidentSink())
         return await self._processes.enter_async_context(channel)
@@ -126,6 +131,36 @@ class TelegramMenuHarness(TelegramHarness[CommandMenu], MenuHarness):
         self.server.plan(Fault("flood", method="setMyCommands", retry_after=seconds))
 
 
+class TelegramReportingHarness(TelegramHarness[Reporting], ReportingHarness):
+    """A server that refuses questions for messages; it holds none for long."""
+
+    name = "telegram"
+    is_broken = False
+    bot: TelegramChannel | None = None
+
+    async def open(self) -> Reporting:
+        self.bot = await self.connect(poll_timeout=timedelta(seconds=1))
+        return self.bot
+
+    async def break_way(self) -> None:
+        self.server.plan(Fault("error", method="getUpdates", times=None))
+        self.is_broken = True
+
+    async def mend_way(self) -> None:
+        self.server.heal()
+        self.is_broken = False
+        await self.elapse(timedelta(minutes=1))  # the longest pause between two tries
+
+    async def pause(self) -> None:
+        await anyio.sleep(0.01)
+
+    async def elapse(self, duration: timedelta) -> None:
+        # Calls take real time: the clock stands still until the channel has met the trouble.
+        while self.is_broken and self.bot is not None and not self.bot._receiving._health._since:
+            await self.pause()
+        await self.clock.elapse(duration)
+
+
 @pytest.fixture
 async def server() -> AsyncIterator[BotApiServer]:
     """A server with nobody on it."""
@@ -160,3 +195,14 @@ class TestTelegramCommandMenu(CommandMenuContract):
     ) -> TelegramMenuHarness:
         """Give a bot without a menu."""
         return TelegramMenuHarness(server, processes, tmp_path)
+
+
+class TestTelegramReporting(ReportingContract):
+    """How the bot gets on with Telegram."""
+
+    @pytest.fixture
+    def harness(
+        self, server: BotApiServer, processes: AsyncExitStack, tmp_path: Path
+    ) -> TelegramReportingHarness:
+        """Give a bot that can reach Telegram."""
+        return TelegramReportingHarness(server, processes, tmp_path)

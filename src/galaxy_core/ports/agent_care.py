@@ -23,6 +23,6 @@ class AgentCare(Protocol):
     async def revive(self) -> None:
         """It was seen not to answer: make sure, and replace it if it is stuck.
 
-        May take a minute.  Safe twice and concurrently.  What runs is gone on with, by the
-        dispatcher's own means.
+        May take a minute, never raises.  Safe twice and concurrently; starts nothing where
+        nothing runs.  What ran in it breaks off: those who follow a run hear so, and may go on.
         """

@@ -14,6 +14,9 @@ from galaxy_core.testing.clock import ManualClock
 
 if TYPE_CHECKING:
     from galaxy_core.testing.contracts import (
+        AgentCareContract,
+        AgentCareFeatures,
+        AgentCareHarness,
         AlertBookContract,
         AlertSinkContract,
         AlertSinkFeatures,
@@ -58,6 +61,9 @@ if TYPE_CHECKING:
         ProgressFeedContract,
         QueueFeatures,
         QueueHarness,
+        ReportingContract,
+        ReportingFeatures,
+        ReportingHarness,
         ResponseStoreContract,
         RunJournalContract,
         SessionStoreContract,
@@ -75,6 +81,9 @@ if TYPE_CHECKING:
     from galaxy_core.testing.state_machine import OrderQueueStateMachine
 
 __all__ = [
+    "AgentCareContract",
+    "AgentCareFeatures",
+    "AgentCareHarness",
     "AlertBookContract",
     "AlertSinkContract",
     "AlertSinkFeatures",
@@ -121,6 +130,9 @@ __all__ = [
     "ProgressFeedContract",
     "QueueFeatures",
     "QueueHarness",
+    "ReportingContract",
+    "ReportingFeatures",
+    "ReportingHarness",
     "ResponseStoreContract",
     "RunJournalContract",
     "SessionStoreContract",

@@ -11,47 +11,21 @@ Needs pytest (the extra `galaxy-protocol[testing]`).
 
 from __future__ import annotations
 
+import pkgutil
+
 import pytest
 
 # Plain `assert` in modules outside the test folders shows values only when pytest rewrites it,
 # which has to be asked for before they are imported.
 pytest.register_assert_rewrite(
-    *(
-        f"{__name__}.{module}"
-        for module in (
-            "dispatcher",
-            "dispatcher_answers",
-            "dispatcher_crashes",
-            "dispatcher_endings",
-            "dispatcher_people",
-            "anchor_log",
-            "alert_sink",
-            "inventory",
-            "alert_book",
-            "audit",
-            "channel",
-            "clock",
-            "command_menu",
-            "control",
-            "harness",
-            "incident_sink",
-            "machine_folder",
-            "note_store",
-            "order_catalogue",
-            "order_files",
-            "order_queue",
-            "outbox",
-            "presence",
-            "progress_feed",
-            "response_store",
-            "run_journal",
-            "session_store",
-            "trail_index",
-            "transcriber",
-        )
-    )
+    *(f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__))
 )
 
+from galaxy_core.testing.contracts.agent_care import (  # noqa: E402
+    AgentCareContract,
+    AgentCareFeatures,
+    AgentCareHarness,
+)
 from galaxy_core.testing.contracts.alert_book import AlertBookContract  # noqa: E402 - see above
 from galaxy_core.testing.contracts.alert_sink import (  # noqa: E402
     AlertSinkContract,
@@ -123,6 +97,11 @@ from galaxy_core.testing.contracts.order_queue import (  # noqa: E402
 from galaxy_core.testing.contracts.outbox import OutboxContract, OutboxHarness  # noqa: E402
 from galaxy_core.testing.contracts.presence import PresenceContract  # noqa: E402
 from galaxy_core.testing.contracts.progress_feed import ProgressFeedContract  # noqa: E402
+from galaxy_core.testing.contracts.reporting import (  # noqa: E402
+    ReportingContract,
+    ReportingFeatures,
+    ReportingHarness,
+)
 from galaxy_core.testing.contracts.response_store import ResponseStoreContract  # noqa: E402
 from galaxy_core.testing.contracts.run_journal import (  # noqa: E402
     JournalFeatures,
@@ -138,6 +117,9 @@ from galaxy_core.testing.contracts.transcriber import (  # noqa: E402
 )
 
 __all__ = [
+    "AgentCareContract",
+    "AgentCareFeatures",
+    "AgentCareHarness",
     "AlertBookContract",
     "AlertSinkContract",
     "AlertSinkFeatures",
@@ -182,6 +164,9 @@ __all__ = [
     "ProgressFeedContract",
     "QueueFeatures",
     "QueueHarness",
+    "ReportingContract",
+    "ReportingFeatures",
+    "ReportingHarness",
     "ResponseStoreContract",
     "RunJournalContract",
     "SessionStoreContract",

@@ -174,6 +174,8 @@ class MemoryAgent:
     """For prompts without a script; None echoes them."""
     problem: str | None = None
     """Why the agent cannot be reached now; None while it can."""
+    starts: int = 0
+    """How often it was started: when it was first needed, and each time it was revived."""
     released: set[str] = field(factory=set)
     _plays: dict[str, int] = field(factory=dict)
     """How many scripts of each prompt have begun."""
@@ -202,6 +204,13 @@ class MemoryAgent:
         """Can be reached again, and remembers everything."""
         self.problem = None
         self.changes.notify()
+
+    def revive(self) -> None:
+        """Replace an agent that cannot be reached: what ran is broken off."""
+        if self.problem is not None and self.starts:
+            self.starts += 1
+            self.break_off()
+            self.come_up()
 
     def break_off(self) -> None:
         """The agent's process dies and comes back: what ran is broken off, sessions are kept."""

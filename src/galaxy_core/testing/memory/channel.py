@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import anyio
 from anyio.lowlevel import checkpoint
 from attrs import define, field, frozen
 
-from galaxy_core.domain.errors import ChatUnreachable, PermanentError
+from galaxy_core.domain.errors import ChatUnreachable, PermanentError, TransientError
 from galaxy_core.domain.letter import Buttons, Letter, Receipt
 from galaxy_core.domain.message import Address, Inbound, RemoteFile
+from galaxy_core.domain.operations import ChannelSign
 from galaxy_core.domain.status import Card, Hint, Notice, Rates
 from galaxy_core.ports.channel import Channel
 from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.command_menu import CommandMenu, MenuEntry
+from galaxy_core.ports.reporting import Reporting
 from galaxy_core.testing.faults import Faults
 from galaxy_core.testing.signals import Signal
 
@@ -68,11 +71,22 @@ class ChatService:
     """Every hint that was given, oldest first."""
     blocked: set[str] = field(factory=set)
     """Chats that can never be reached."""
+    trouble: str | None = None
+    """Why nothing gets through now, in a word; None while all is well."""
     menu: Sequence[MenuEntry] = field(default=())
     """What everyone is shown."""
     menus: dict[str, Sequence[MenuEntry]] = field(factory=dict)
     """What single people are shown, by id."""
     _ids: Iterator[int] = field(factory=lambda: itertools.count(1), init=False)
+
+    def break_way(self, trouble: str = "network") -> None:
+        """Nothing gets through from now on."""
+        self.trouble = trouble
+
+    def mend_way(self) -> None:
+        """Everything gets through again."""
+        self.trouble = None
+        self.changes.notify()
 
     def push(self, inbound: Inbound) -> None:
         """A person says or presses something."""
@@ -109,7 +123,7 @@ def card_text(card: Card) -> str:
 
 
 @define(eq=False)
-class MemoryChannel(Channel, CommandMenu):
+class MemoryChannel(Channel, CommandMenu, Reporting):
     """One process's connection to a `ChatService`; operations are named `channel.<method>`.
 
     A lost answer is `faults.fail("channel.send", DeliveryUnknown(...), is_done=True)`.
@@ -123,15 +137,23 @@ class MemoryChannel(Channel, CommandMenu):
     faults: Faults = field(factory=Faults, kw_only=True)
     _rates: Rates = field(factory=Rates, kw_only=True)
     _given: set[str] = field(factory=set, init=False)
+    _heard_at: datetime | None = field(default=None, init=False)
 
     def rates(self) -> Rates:
         return self._rates
+
+    def sign(self) -> ChannelSign:
+        trouble = self.service.trouble
+        if trouble is None:
+            self._heard_at = self._clock.now()
+        return ChannelSign(name=self.name, heard_at=self._heard_at, trouble=trouble)
 
     async def receive(self) -> Inbound:
         await checkpoint()
         while True:
             changed = self.service.changes.next_change
-            messages: Mapping[str, Inbound] = self.service.messages
+            is_cut_off = self.service.trouble is not None
+            messages: Mapping[str, Inbound] = {} if is_cut_off else self.service.messages
             for key, message in messages.items():
                 if key not in self._given:
                     self._given.add(key)
@@ -144,6 +166,7 @@ class MemoryChannel(Channel, CommandMenu):
 
     async def fetch(self, file: RemoteFile, target: Path) -> None:
         async with self.faults.around("channel.fetch"):
+            self._get_through()
             content = self.service.files.get(file.id)
             if content is None:
                 raise PermanentError("the file is not there any more")
@@ -191,6 +214,7 @@ class MemoryChannel(Channel, CommandMenu):
 
     async def hint(self, hint: Hint, address: Address) -> None:
         async with self.faults.around("channel.hint", is_write=False):
+            self._get_through()
             if address.chat_id not in self.service.blocked:
                 self.service.hints.append((address, hint))
 
@@ -198,9 +222,15 @@ class MemoryChannel(Channel, CommandMenu):
         self, everyone: Sequence[MenuEntry], people: Mapping[str, Sequence[MenuEntry]]
     ) -> None:
         async with self.faults.around("channel.publish"):
+            self._get_through()
             self.service.menu = tuple(everyone)
             self.service.menus = {person: tuple(menu) for person, menu in people.items()}
 
     def _reach(self, address: Address) -> None:
+        self._get_through()
         if address.chat_id in self.service.blocked:
             raise ChatUnreachable(f"chat {address.chat_id} cannot be reached")
+
+    def _get_through(self) -> None:
+        if self.service.trouble is not None:
+            raise TransientError(f"nothing gets through: {self.service.trouble}")

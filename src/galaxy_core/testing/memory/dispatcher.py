@@ -34,6 +34,7 @@ from galaxy_core.domain.run import (
     Verdict,
 )
 from galaxy_core.domain.session import Session
+from galaxy_core.ports.agent_care import AgentCare
 from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.dispatcher import Dispatcher
 from galaxy_core.testing.faults import Faults
@@ -55,7 +56,7 @@ _FINDINGS = {
 
 
 @define(eq=False)
-class MemoryDispatcher(Dispatcher):
+class MemoryDispatcher(Dispatcher, AgentCare):
     """One process's way to a `MemoryAgent`; writes are named `dispatcher.<method>`.
 
     With `can_be_asked` false it behaves like a bare command line: a run ends with its watcher,
@@ -164,7 +165,15 @@ class MemoryDispatcher(Dispatcher):
             is_ready=problem is None, name=self.name, version="memory", problem=problem
         )
 
+    async def look(self) -> DispatcherHealth | None:
+        return await self.check() if self.agent.starts else None
+
+    async def revive(self) -> None:
+        await checkpoint()
+        self.agent.revive()
+
     def _reach(self) -> None:
+        self.agent.starts = max(1, self.agent.starts)
         if (problem := self.agent.problem) is not None:
             raise DispatcherUnavailable(problem)
 

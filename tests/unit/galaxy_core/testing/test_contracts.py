@@ -48,14 +48,13 @@ DRIVING = {FrontDesk, Insight, Records}
 """Ports that services implement: what they owe is in the services' own tests."""
 
 WITHOUT_SUITES = {
-    AgentCare,
     OldFiles,
     OldRecords,
-    Reporting,
 }
 """Ports with one adapter each, none of which others are asked to write: tested where they are."""
 
 SUITES: dict[type, type] = {
+    AgentCare: contracts.AgentCareContract,
     AlertBook: contracts.AlertBookContract,
     AlertSink: contracts.AlertSinkContract,
     AnchorLog: contracts.AnchorLogContract,
@@ -76,6 +75,7 @@ SUITES: dict[type, type] = {
     Outbox: contracts.OutboxContract,
     Presence: contracts.PresenceContract,
     ProgressFeed: contracts.ProgressFeedContract,
+    Reporting: contracts.ReportingContract,
     ResponseStore: contracts.ResponseStoreContract,
     RunJournal: contracts.RunJournalContract,
     SessionStore: contracts.SessionStoreContract,
