@@ -30,7 +30,7 @@ LOOK_EVERY = timedelta(seconds=2)
 START_BUDGET = timedelta(seconds=150)
 """A minute of waiting for another one who starts it, a minute for the start, and some."""
 LOOK_BUDGET = timedelta(seconds=90)
-"""Half a minute until a server counts as hung, and its end."""
+"""Most of a minute until a busy server counts as hung, and its end."""
 STOP_BUDGET = timedelta(seconds=20)
 
 

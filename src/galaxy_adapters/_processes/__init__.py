@@ -6,7 +6,25 @@ is the environment that every child inherits: the agent is started with a random
 and whoever carries the marker is ended with it.
 """
 
+from galaxy_adapters._processes.effort import work_of
 from galaxy_adapters._processes.identity import ProcessIdentity, identify
-from galaxy_adapters._processes.tree import descendants, end, end_marked, marked
+from galaxy_adapters._processes.tree import (
+    descendants,
+    end,
+    end_marked,
+    family,
+    marked,
+    root_marked,
+)
 
-__all__ = ["ProcessIdentity", "descendants", "end", "end_marked", "identify", "marked"]
+__all__ = [
+    "ProcessIdentity",
+    "descendants",
+    "end",
+    "end_marked",
+    "family",
+    "identify",
+    "marked",
+    "root_marked",
+    "work_of",
+]

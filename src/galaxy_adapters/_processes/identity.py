@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,6 +25,14 @@ class ProcessIdentity:
     def is_alive(self) -> bool:
         """Whether exactly this process still runs; one that waits to be reaped does not."""
         return identify(self.pid) == self
+
+    @property
+    def age_seconds(self) -> float:
+        """How long ago it began."""
+        if _linux_boot() is None:
+            return time.time() - float(self.birth)
+        ticks = int(self.birth.rpartition("/")[2])
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
 def identify(pid: int) -> ProcessIdentity | None:

@@ -9,6 +9,8 @@ from datetime import timedelta
 import anyio.to_thread
 import psutil
 
+from galaxy_adapters._processes.identity import ProcessIdentity, identify
+
 _SWEEPS = 5
 """How often processes are looked for again: one may have forked just before it was ended."""
 _KILL_WAIT_SECONDS = 5.0
@@ -24,6 +26,28 @@ def descendants(pid: int) -> list[psutil.Process]:
         return psutil.Process(pid).children(recursive=True)
     except psutil.Error:
         return []
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """List a process, its children, their children and so on; empty when it is gone."""
+    try:
+        return [psutil.Process(pid), *descendants(pid)]
+    except psutil.Error:
+        return []
+
+
+def root_marked(name: str, value: str) -> ProcessIdentity | None:
+    """Find the first of those that carry the marker; None when there is none, or in doubt."""
+    found = {process.pid: process for process in marked(name, value)}
+    roots = [pid for pid, process in found.items() if _parent(process) not in found]
+    return identify(roots[0]) if len(roots) == 1 else None
+
+
+def _parent(process: psutil.Process) -> int | None:
+    try:
+        return process.ppid()
+    except psutil.Error:
+        return None
 
 
 def marked(name: str, value: str) -> list[psutil.Process]:

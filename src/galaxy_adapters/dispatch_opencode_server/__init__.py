@@ -8,9 +8,9 @@ from galaxy_adapters.dispatch_opencode_server.dispatcher import (
 from galaxy_adapters.dispatch_opencode_server.servers import (
     GivenServer,
     OwnServer,
-    OwnServerSettings,
 )
 from galaxy_adapters.dispatch_opencode_server.settling import SettlingTimes
+from galaxy_adapters.dispatch_opencode_server.starting import OwnServerSettings
 
 __all__ = [
     "Endpoint",

@@ -81,11 +81,11 @@ class OpencodeClient:
 
     # ---- the server
 
-    async def version(self) -> str:
-        """Ask for its health; returns the version.  Raises `DispatcherUnavailable` within 2 s."""
+    async def version(self, *, within_seconds: float = _HEALTH_SECONDS) -> str:
+        """Ask for its health; returns the version.  Raises `DispatcherUnavailable` in time."""
         path = "/global/health"
         try:
-            health = await self._call("GET", path, timeout=_HEALTH_SECONDS)
+            health = await self._call("GET", path, timeout=within_seconds)
         except (CallNotFound, DispatchRejected) as error:
             health = error
         if not isinstance(health, dict):

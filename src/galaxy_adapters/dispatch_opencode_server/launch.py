@@ -100,19 +100,19 @@ def spawn(launch: Launch, *, scope: tuple[str, ...] = ()) -> ProcessIdentity:
     return identify(pid) or ProcessIdentity(pid, "gone")
 
 
-async def listening_url(launch: Launch, process: ProcessIdentity, patience: timedelta) -> str:
+async def listening_url(log: Path, process: ProcessIdentity, patience: timedelta) -> str:
     """Wait for the line that says where it listens; a request before it is never answered.
 
     Raises `DispatcherUnavailable` with the end of its output when it dies or takes too long.
     """
     with anyio.move_on_after(patience.total_seconds()):
         while True:
-            if found := _LISTENING.search(log_tail(launch.log)):
+            if found := _LISTENING.search(log_tail(log)):
                 return found[1]
             if not is_running(process):
                 break
             await anyio.sleep(_POLL_SECONDS)
-    said = log_tail(launch.log).strip()[-600:]
+    said = log_tail(log).strip()[-600:]
     what = "does not come up" if is_running(process) else "ended as soon as it was started"
     raise DispatcherUnavailable(f"`opencode serve` {what}. It said: {said or 'nothing'}")
 

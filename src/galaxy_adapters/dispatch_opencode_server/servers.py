@@ -9,8 +9,7 @@ servers, so that no impatient caller can break a start off.
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Mapping
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -18,18 +17,15 @@ from typing import Protocol
 import anyio
 import anyio.to_thread
 import structlog
-from attrs import evolve, field, frozen
 
-from galaxy_adapters._opencode import find_opencode
-from galaxy_adapters._processes import descendants, end, end_marked
+from galaxy_adapters._processes import work_of
 from galaxy_adapters.dispatch_opencode_server.client import Endpoint, OpencodeClient
-from galaxy_adapters.dispatch_opencode_server.launch import (
-    MARKER,
-    Launch,
-    is_running,
-    listening_url,
-    scope_command,
-    spawn,
+from galaxy_adapters.dispatch_opencode_server.launch import is_running
+from galaxy_adapters.dispatch_opencode_server.silence import silence_after
+from galaxy_adapters.dispatch_opencode_server.starting import (
+    OwnServerSettings,
+    Starter,
+    client_of,
 )
 from galaxy_adapters.dispatch_opencode_server.statefile import (
     ServerState,
@@ -43,6 +39,10 @@ _log = structlog.get_logger(__name__)
 KNOWN_MAJOR = "1."
 """Versions whose behaviour was measured (1.18.33); others get a warning."""
 
+_ASK_SECONDS = 1.0
+_ASK_AGAIN_SECONDS = 0.25
+_FROZEN_SECONDS = 2.0
+"""A call that takes so much longer than it may: it was we who did not run."""
 _STOP_PATIENCE = timedelta(seconds=2)
 """How long to wait for another process that starts or stops the server when we end."""
 _LARGEST_LOG = 4 * 1024 * 1024
@@ -96,25 +96,6 @@ class GivenServer:
         await self._client.aclose()
 
 
-@frozen(kw_only=True)
-class OwnServerSettings:
-    """How our own server is run."""
-
-    machine: Path
-    """The machine's folder: one server for each."""
-    environment: Mapping[str, str] = field(repr=False)
-    binary: str | Path | None = None
-    outlives_us: bool = True
-    """Whether it goes on when we end: yes for a service, no for a command that runs once."""
-    has_unit: bool = False
-    """Whether our own systemd unit is there for the server alone, so that it needs no scope."""
-    start_patience: timedelta = timedelta(seconds=60)
-    stop_grace: timedelta = timedelta(seconds=5)
-    longest_backoff: timedelta = timedelta(seconds=30)
-    hang_patience: timedelta = timedelta(seconds=30)
-    """How long it may leave health calls unanswered before it is replaced."""
-
-
 class OwnServer:
     """A server that we start, adopt, replace and stop."""
 
@@ -122,6 +103,7 @@ class OwnServer:
         self._settings = settings
         self._outlives_us = settings.outlives_us
         self._folder = StateFolder(state_root(settings.environment), settings.machine)
+        self._starter = Starter(settings, self._folder)
         self._state: ServerState | None = None
         self._client: OpencodeClient | None = None
         self._use: int | None = None
@@ -152,18 +134,19 @@ class OwnServer:
     async def suspect(self) -> None:
         if self._client is None or self._state is None or not self._is_alive(self._state):
             return
-        if await self._answers(self._client, self._settings.hang_patience):
+        state = self._state
+        if not await self._is_hung(state, self._client):
             return
         try:
             starting = self._folder.lock_start()
         except StorageUnavailable as error:
-            _log.warning("opencode.hung", pid=self._state.pid, error=str(error))
+            _log.warning("opencode.hung", pid=state.pid, error=str(error))
             return
         if starting is None:
             return  # another process has found out, too, and is seeing to it
         try:
-            _log.warning("opencode.hung", pid=self._state.pid)
-            await self._end(self._state, listens=False)
+            _log.warning("opencode.hung", pid=state.pid)
+            await self._starter.end(state, is_stuck=True)
         finally:
             os.close(starting)
 
@@ -177,7 +160,7 @@ class OwnServer:
             return None
         if not self._is_alive(state):
             raise DispatcherUnavailable("Its process is gone.")
-        client = self._client_of(state)
+        client = client_of(state)
         try:
             return await client.version()
         finally:
@@ -204,7 +187,7 @@ class OwnServer:
             raise DispatcherUnavailable(f"opencode cannot be started: {error}") from error
         if self._client is not None:
             await self._client.aclose()
-        self._client = self._client_of(state)
+        self._client = client_of(state)
         self._state = state
         self._failures = 0
         warn_of_version(state.version or "unknown")
@@ -214,7 +197,7 @@ class OwnServer:
         await anyio.to_thread.run_sync(self._folder.make)
         starting = await self._start_right(self._settings.start_patience)
         try:
-            state = await self._found() or await self._started()
+            state = await self._found() or await self._starter.started()
             if self._use is None:
                 # Before anybody who ends can look whether the server is used.
                 self._use = self._folder.lock_use()
@@ -241,106 +224,67 @@ class OwnServer:
         )
 
     async def _found(self) -> ServerState | None:
-        """Adopt the server that is written down, if it lives and answers to its password."""
-        state = self._folder.read()
+        """Adopt the server that is written down, if it lives and answers to its password.
+
+        One that has just been started by somebody who died is waited for.
+        """
+        state = await self._starter.known()
         if state is None:
             return None
         if state.url and self._is_alive(state):
-            client = self._client_of(state)
+            client = client_of(state)
             try:
-                if await self._answers(client, self._settings.hang_patience):
+                if not await self._is_hung(state, client):
                     _log.info("opencode.adopted", pid=state.pid, url=state.url)
                     return state
             finally:
                 await client.aclose()
-        # Dead, stuck, or never got as far as an address: what it started must not go on.
-        await self._end(state, listens=False)
+        elif self._is_alive(state):
+            try:
+                return await self._starter.awaited(state)
+            except DispatcherUnavailable as error:
+                _log.warning("opencode.not_adopted", pid=state.pid, error=str(error))
+                return None
+        # Dead or stuck: what it started must not go on.
+        await self._starter.end(state, is_stuck=True)
         return None
 
-    async def _started(self) -> ServerState:
-        environment = self._settings.environment
-        launch = Launch(
-            binary=await anyio.to_thread.run_sync(
-                find_opencode, self._settings.binary, environment
-            ),
-            directory=self._settings.machine,
-            environment=environment,
-            log=self._folder.log,
-            server_id=secrets.token_hex(12),
-            password=secrets.token_urlsafe(32),
-        )
-        scope = () if self._settings.has_unit else scope_command(environment)
-        try:
-            return await self._launched(launch, scope)
-        except DispatcherUnavailable:
-            if not scope:
-                raise
-        _log.warning("opencode.scope_refused", consequence="the server ends with Hermes' unit")
-        return await self._launched(launch, ())
-
-    async def _launched(self, launch: Launch, scope: tuple[str, ...]) -> ServerState:
-        """Start it, first with the password hidden, then, if it did not take it, openly."""
-        state = ServerState(
-            server_id=launch.server_id, password=launch.password, binary=str(launch.binary)
-        )
-        self._folder.write(state)
-        process = spawn(launch, scope=scope)
-        state = evolve(state, pid=process.pid, birth=process.birth)
-        try:
-            url = await listening_url(launch, process, self._settings.start_patience)
-            state = evolve(state, url=url)
-            if launch.is_password_hidden and await self._is_open_to_all(url):
-                await self._end(state)
-                _log.warning(
-                    "opencode.password_visible",
-                    consequence="this opencode takes it from its environment only, "
-                    "where the agent's shell sees it",
-                )
-                return await self._launched(evolve(launch, is_password_hidden=False), scope)
-            client = self._client_of(state)
-            try:
-                state = evolve(state, version=await client.version())
-            finally:
-                await client.aclose()
-        except BaseException:  # cancelled, too: nobody would know of it
-            with anyio.CancelScope(shield=True):
-                await self._end(state)
-            raise
-        self._folder.write(state)
-        _log.info("opencode.started", pid=state.pid, url=url, version=state.version)
-        return state
-
-    @staticmethod
-    async def _is_open_to_all(url: str) -> bool:
-        client = OpencodeClient(Endpoint(url))
-        try:
-            await client.version()
-            return True
-        except DispatcherUnavailable:
-            return False
-        finally:
-            await client.aclose()
-
     # ---- looking after it
-
-    @staticmethod
-    def _client_of(state: ServerState) -> OpencodeClient:
-        return OpencodeClient(Endpoint(state.url or "", state.password))
 
     @staticmethod
     def _is_alive(state: ServerState | None) -> bool:
         process = state.process if state else None
         return process is not None and is_running(process)
 
-    @staticmethod
-    async def _answers(client: OpencodeClient, patience: timedelta) -> bool:
-        with anyio.move_on_after(patience.total_seconds()):
-            while True:
-                try:
-                    await client.version()
-                    return True
-                except DispatcherUnavailable:
-                    await anyio.sleep(0.5)
+    async def _is_hung(self, state: ServerState, client: OpencodeClient) -> bool:
+        """Ask until it answers, is dead, or was silent for too long; what others saw counts.
+
+        Asks once at least, however long the silence that they wrote down.
+        """
+        settings, silence = self._settings, self._folder.read_silence()
+        while self._is_alive(state):
+            begun, work = time.monotonic(), work_of(state.process)
+            try:
+                await client.version(within_seconds=_ASK_SECONDS)
+                self._folder.forget_silence()
+                return False
+            except DispatcherUnavailable:
+                now = time.monotonic()
+            if now - begun > _ASK_SECONDS + _FROZEN_SECONDS:
+                continue  # we stood still ourselves, and an answer may have come meanwhile
+            silence = silence_after(
+                silence,
+                server_id=state.server_id,
+                begun=begun,
+                now=now,
+                work=(work, work_of(state.process)),
+            )
+            self._folder.write_silence(silence)
+            if silence.is_hung(
+                stillness=settings.stillness_patience, patience=settings.hang_patience
+            ):
+                return True
+            await anyio.sleep(_ASK_AGAIN_SECONDS)
         return False
 
     def _trim_log(self) -> None:
@@ -375,31 +319,9 @@ class OwnServer:
             return
         try:
             if not self._folder.is_used_by_others():
-                await self._end(state)
+                await self._starter.end(state)
         finally:
             os.close(starting)
-
-    async def _end(self, state: ServerState, *, listens: bool = True) -> None:
-        """End the server and everything that it ever started, dead or alive as it may be."""
-        grace = self._settings.stop_grace
-        if listens and state.url and self._is_alive(state):
-            # Ends turns and tools in good order; a signal alone leaves messages open and tools
-            # running.
-            client = self._client_of(state)
-            try:
-                await client.dispose()
-            except DispatcherUnavailable as error:
-                _log.debug("opencode.dispose_failed", error=str(error))
-            finally:
-                await client.aclose()
-        if (process := state.process) is not None and is_running(process):
-            await end(descendants(process.pid), grace=timedelta(0))
-        left = await end_marked(MARKER, state.server_id, grace=grace)
-        if (process := state.process) is not None:
-            is_running(process)  # reaps it
-        if left:
-            _log.warning("opencode.processes_left", pids=[each.pid for each in left])
-        self._folder.forget(state)
 
 
 def warn_of_version(version: str) -> None:

@@ -1,8 +1,9 @@
 """What is written down about the server, so that the next Hermes finds it again.
 
 One small file for each machine's folder, readable by the user alone because it holds the password.
-It is written before the server is started (without address) and again when it listens; so a
-server whose starter died in between is known by its marker, and ended by the next one.
+It is written before the server is started, again when its process is known, and again when it
+listens; so a server whose starter died in between is known at least by its marker, and the next one
+waits for it in its place.  Beside it lies what was seen of a server that does not answer.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from attrs import asdict, frozen
 
 from galaxy_adapters._files import make_durable_folder, replace_atomically
 from galaxy_adapters._processes import ProcessIdentity
+from galaxy_adapters.dispatch_opencode_server.silence import Silence
 from galaxy_core.domain.errors import StorageUnavailable
 
 _VERSION = 1
@@ -56,6 +58,7 @@ class StateFolder:
         key = hashlib.sha256(os.fsencode(machine.resolve())).hexdigest()[:16]
         self._root = root
         self.state_file = root / f"opencode-{key}.json"
+        self._silence_file = root / f"opencode-{key}.silence"
         self._starting = root / f"opencode-{key}.lock"
         self._using = root / f"opencode-{key}.users"
         self.log = root / f"opencode-{key}.log"
@@ -94,6 +97,23 @@ class StateFolder:
         """
         text = json.dumps({"format": _VERSION, **asdict(state)})
         replace_atomically(self.state_file, text.encode(), mode=0o600)
+
+    def read_silence(self) -> Silence | None:
+        """Read what earlier processes saw of a server that does not answer; None: nothing."""
+        try:
+            return Silence(**json.loads(self._silence_file.read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write_silence(self, silence: Silence) -> None:
+        """Leave it to whoever comes next.  A disk that is full costs patience, nothing else."""
+        with suppress(StorageUnavailable):
+            replace_atomically(self._silence_file, json.dumps(asdict(silence)).encode(), mode=0o600)
+
+    def forget_silence(self) -> None:
+        """Take note that the server answers."""
+        with suppress(OSError):
+            self._silence_file.unlink()
 
     def forget(self, state: ServerState) -> None:
         """Remove the state, unless it is that of another server by now."""

@@ -126,11 +126,12 @@ class AgentLook:
         health = await self._agent.look()
         is_well = health is None or health.is_ready
         self._misses = 0 if is_well else self._misses + 1
-        if self._misses < MISSES:
-            health = None if health is None else _as_ready(health)
-        elif not self._is_reviving:
+        if not is_well and not self._is_reviving:
+            # It makes sure by itself, with more patience than this look has.
             self._is_reviving = True
             self._tasks.start_soon(self._revive, name="revive-agent")
+        if self._misses < MISSES:
+            health = None if health is None else _as_ready(health)
         return [Sight(check=checks.agent(self._name, health))]
 
     async def _revive(self) -> None:

@@ -9,17 +9,20 @@ from pathlib import Path
 
 import anyio
 import pytest
+from attrs import asdict, evolve
 
 from galaxy_adapters._processes import identify, marked
 from galaxy_adapters.dispatch_opencode_server import OwnServer, OwnServerSettings
 from galaxy_adapters.dispatch_opencode_server.client import OpencodeClient
-from galaxy_adapters.dispatch_opencode_server.launch import MARKER
+from galaxy_adapters.dispatch_opencode_server.launch import MARKER, Launch, spawn
+from galaxy_adapters.dispatch_opencode_server.silence import Silence
 from galaxy_adapters.dispatch_opencode_server.statefile import ServerState, StateFolder
 from galaxy_core.domain.errors import DispatcherUnavailable
 from galaxy_core.testing.opencode import write_stub
 from galaxy_core.testing.opencode_project import private_environment
 
 pytestmark = pytest.mark.anyio
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -90,18 +93,123 @@ async def test_stuck_server_is_replaced(settings: OwnServerSettings) -> None:
     await server.aclose()
 
 
-async def test_server_without_an_address_is_ended(settings: OwnServerSettings) -> None:
-    """Its starter died before it had heard where it listens: nobody could use it."""
+async def noted_stillness(path: Path) -> dict[str, float]:
+    """Wait until it is written down that a server does nothing; what is written there."""
+    with anyio.fail_after(60):
+        while True:
+            await anyio.sleep(0.02)
+            if path.exists() and (seen := json.loads(path.read_text()))["still_since"] is not None:
+                return dict(seen)
+
+
+async def test_patience_does_not_begin_anew_with_the_next_process(
+    settings: OwnServerSettings,
+) -> None:
+    """Hermes is killed while it waits for a server that hangs: the next one goes on from there."""
+    slow = evolve(settings, stillness_patience=HOUR, hang_patience=HOUR)
+    first = OwnServer(slow)
+    await first.connect()
+    pid = number(first)
+    os.kill(pid, signal.SIGSTOP)
+    silence_file = first.state_file.with_suffix(".silence")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(first.suspect)
+        seen = await noted_stillness(silence_file)
+        tasks.cancel_scope.cancel()
+    silence_file.write_text(
+        json.dumps(seen | {"still_since": seen["until"] - HOUR.total_seconds()})
+    )
+    second = OwnServer(slow)
+    await second.connect()
+    assert identify(pid) is None
+    assert number(second) != pid
+    assert not silence_file.exists()
+    await second.aclose()
+
+
+async def test_server_that_answers_again_is_kept(settings: OwnServerSettings) -> None:
+    """However long a silence others saw: what counts is that it answers now."""
+    first = OwnServer(settings)
+    await first.connect()
+    pid = number(first)
+    name = json.loads(first.state_file.read_text())["server_id"]
+    silence = Silence(server_id=name, since=0.0, until=1.0, work="", still_since=0.0)
+    first.state_file.with_suffix(".silence").write_text(json.dumps(asdict(silence)))
+    second = OwnServer(settings)
+    await second.connect()
+    assert number(second) == pid
+    assert not first.state_file.with_suffix(".silence").exists()
+    await second.aclose()
+
+
+@pytest.mark.parametrize(
+    "lost", [{"url": None}, {"url": None, "pid": None, "birth": None}], ids=["address", "process"]
+)
+async def test_server_that_was_being_started_is_taken_over(
+    settings: OwnServerSettings, lost: dict[str, None]
+) -> None:
+    """Its starter died before it had noted where it listens, or even what its process is.
+
+    Else a Hermes that is killed faster than opencode starts would never have one.
+    """
     first = OwnServer(settings)
     await first.connect()
     pid = number(first)
     state = json.loads(first.state_file.read_text(encoding="utf-8"))
-    first.state_file.write_text(json.dumps(state | {"url": None, "pid": None, "birth": None}))
+    first.state_file.write_text(json.dumps(state | lost))
+    second = OwnServer(settings)
+    assert await (await second.connect()).version()
+    assert number(second) == pid
+    assert json.loads(first.state_file.read_text(encoding="utf-8")) == state
+    await second.aclose()
+
+
+async def test_server_that_never_comes_up_is_replaced(settings: OwnServerSettings) -> None:
+    """Patience for the start counts from the start, whoever waits."""
+    first = OwnServer(settings)
+    await first.connect()
+    pid = number(first)
+    state = json.loads(first.state_file.read_text(encoding="utf-8"))
+    first.state_file.write_text(json.dumps(state | {"url": None}))
+    first.state_file.with_suffix(".log").write_text("")
+    # The process is older than that already.
+    second = OwnServer(evolve(settings, start_patience=timedelta(0)))
+    with pytest.raises(DispatcherUnavailable, match="does not come up"):
+        await second.connect()
+    assert identify(pid) is None
+    assert not first.state_file.exists()
+    await second.aclose()
+
+
+async def test_server_that_was_being_started_without_a_password_is_not_ours(
+    settings: OwnServerSettings,
+) -> None:
+    """What answers to everybody may be anybody, or an opencode that did not take the password."""
+    first = OwnServer(settings)
+    await first.connect()
+    pid = number(first)
+    open_to_all = Launch(
+        binary=write_stub(settings.machine / "open"),
+        directory=settings.machine,
+        environment=settings.environment,
+        log=first.state_file.with_suffix(".log"),
+        server_id="0123456789ab",
+        password="unknown to it",
+    )
+    process = spawn(open_to_all)
+    state = ServerState(
+        server_id=open_to_all.server_id,
+        password=open_to_all.password,
+        pid=process.pid,
+        birth=process.birth,
+    )
+    StateFolder(first.state_file.parent, settings.machine).write(state)
     second = OwnServer(settings)
     await second.connect()
-    assert identify(pid) is None
-    assert number(second) != pid
+    assert identify(process.pid) is None
+    assert number(second) not in {pid, process.pid}
     await second.aclose()
+    os.kill(pid, signal.SIGKILL)
 
 
 async def test_number_of_another_process_is_not_adopted(settings: OwnServerSettings) -> None:

@@ -244,7 +244,7 @@ async def test_an_agent_that_hangs_is_replaced_once(scene: Scene) -> None:
 
 
 async def test_an_agent_that_misses_one_question_is_left_alone(scene: Scene) -> None:
-    """It may be starting again by itself."""
+    """It may be starting again by itself: nobody is told, and one at a time makes sure."""
     agent = Agent(scene.clock)
     async with anyio.create_task_group() as tasks:
         look = probes.AgentLook("lab", agent, tasks)
@@ -252,7 +252,9 @@ async def test_an_agent_that_misses_one_question_is_left_alone(scene: Scene) -> 
             agent.health = DispatcherHealth(is_ready=is_ready, name="x")
             (sight,) = await look()
             assert sight.check.is_well
-    assert not agent.revived
+        await settle()
+        assert agent.revived == 1
+        tasks.cancel_scope.cancel()
 
 
 async def test_a_channel_that_went_silent(scene: Scene) -> None:
