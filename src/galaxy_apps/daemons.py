@@ -1,10 +1,12 @@
-"""What the programs that run for ever have in common: signals, and one sentence at the end."""
+"""What the programs that run for ever have in common: options, signals, a sentence at the end."""
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from galaxy_apps.exit_codes import ExitCode
@@ -13,11 +15,46 @@ from galaxy_core.domain.errors import GalaxyError, PermanentError
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
 
+    from galaxy_apps.settings import Configuration
+
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class AlreadyRunning(PermanentError):
     """Another gateway serves the folder."""
+
+
+def daemon_parser(program: str, description: str) -> argparse.ArgumentParser:
+    """A parser with what they all begin with."""
+    parser = argparse.ArgumentParser(
+        prog=program,
+        allow_abbrev=False,
+        description=description,
+        epilog="Exit codes: docs/reference/cli.md.",
+    )
+    parser.add_argument("--config", metavar="FILE", type=Path, help="The settings file.")
+    return parser
+
+
+def add_strict(parser: argparse.ArgumentParser) -> None:
+    """Let people stop at what is only doubtful."""
+    parser.add_argument("--strict", action="store_true", help="Warnings on settings are errors.")
+
+
+def add_log_level(parser: argparse.ArgumentParser) -> None:
+    """Let people choose what is logged."""
+    parser.add_argument("--log-level", choices=LEVELS, default="INFO", help="INFO if not given.")
+
+
+def begin_logging(configuration: Configuration, level: str) -> None:
+    """Log from now on, first of all what is doubtful in the settings."""
+    import structlog
+
+    from galaxy_apps.logging import configure_logging
+
+    configure_logging(level=level, secrets=configuration.settings.secrets())
+    for warning in configuration.warnings:
+        structlog.get_logger(__name__).warning("settings.doubtful", problem=warning)
 
 
 def complain(program: str, sentence: str, code: ExitCode) -> ExitCode:

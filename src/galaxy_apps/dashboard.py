@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 
 from galaxy_apps.cli.main import code_of
 from galaxy_apps.cli.parsing import address_options
-from galaxy_apps.daemons import LEVELS, complain, expected_error, listen_for_signals, say
+from galaxy_apps.daemons import (
+    add_log_level,
+    complain,
+    daemon_parser,
+    expected_error,
+    listen_for_signals,
+    say,
+)
 from galaxy_apps.exit_codes import ExitCode
 from galaxy_apps.home import Home
 from galaxy_apps.notify import service_manager
@@ -54,15 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=PROGRAM,
-        allow_abbrev=False,
-        description="Serve the dashboard and the HTTP API until TERM.",
-        epilog="Exit codes: docs/reference/cli.md.",
-    )
-    parser.add_argument("--config", metavar="FILE", type=Path, help="The settings file.")
+    parser = daemon_parser(PROGRAM, "Serve the dashboard and the HTTP API until TERM.")
     address_options(parser)
-    parser.add_argument("--log-level", choices=LEVELS, default="INFO", help="INFO if not given.")
+    add_log_level(parser)
     return parser
 
 

@@ -12,15 +12,17 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 
 from galaxy_apps.daemons import (
-    LEVELS,
     AlreadyRunning,
+    add_log_level,
+    add_strict,
+    begin_logging,
     complain,
+    daemon_parser,
     expected_error,
     listen_for_signals,
     say,
@@ -60,13 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         return complain(PROGRAM, str(error), ExitCode.SETTINGS)
     import anyio
-    import structlog
 
-    from galaxy_apps.logging import configure_logging
-
-    configure_logging(level=options.log_level, secrets=configuration.settings.secrets())
-    for warning in configuration.warnings:
-        structlog.get_logger(__name__).warning("settings.doubtful", problem=warning)
+    begin_logging(configuration, options.log_level)
     try:
         with only_one(plan.home):
             return anyio.run(_serve, plan, page)
@@ -81,13 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=PROGRAM,
-        allow_abbrev=False,
-        description="Hear people in chats, hand their orders in, bring answers back, until TERM.",
-        epilog="Exit codes: docs/reference/cli.md.",
+    parser = daemon_parser(
+        PROGRAM, "Hear people in chats, hand their orders in, bring answers back, until TERM."
     )
-    parser.add_argument("--config", metavar="FILE", type=Path, help="The settings file.")
     parser.add_argument(
         "--channel",
         metavar="NAME",
@@ -96,8 +89,8 @@ def _parser() -> argparse.ArgumentParser:
         choices=CHANNELS,
         help="Serve this channel only (telegram, web); may be given again. Default: all set up.",
     )
-    parser.add_argument("--strict", action="store_true", help="Warnings on settings are errors.")
-    parser.add_argument("--log-level", choices=LEVELS, default="INFO", help="INFO if not given.")
+    add_strict(parser)
+    add_log_level(parser)
     return parser
 
 

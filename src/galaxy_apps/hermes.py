@@ -10,10 +10,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from galaxy_apps.daemons import LEVELS, complain, expected_error, listen_for_signals
+from galaxy_apps.daemons import (
+    add_log_level,
+    add_strict,
+    begin_logging,
+    complain,
+    daemon_parser,
+    expected_error,
+    listen_for_signals,
+)
 from galaxy_apps.exit_codes import ExitCode
 from galaxy_apps.notify import service_manager
 from galaxy_apps.settings import Configuration, SettingsError, environment, load
@@ -44,11 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import anyio
     import structlog
 
-    from galaxy_apps.logging import configure_logging
-
-    configure_logging(level=options.log_level, secrets=configuration.settings.secrets())
-    for warning in configuration.warnings:
-        structlog.get_logger(__name__).warning("settings.doubtful", problem=warning)
+    begin_logging(configuration, options.log_level)
     if options.server is not None:
         structlog.get_logger(__name__).warning(
             "option.ignored", option="--server", use_instead="opencode.url in the settings"
@@ -64,13 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=PROGRAM,
-        allow_abbrev=False,
-        description="Run the orders of this machine until TERM.",
-        epilog="Exit codes: docs/reference/cli.md.",
-    )
-    parser.add_argument("--config", metavar="FILE", type=Path, help="The settings file.")
+    parser = daemon_parser(PROGRAM, "Run the orders of this machine until TERM.")
     parser.add_argument("--machine", metavar="NAME", help="Which machine of the settings this is.")
     parser.add_argument(
         "--workers", metavar="N", type=_workers, help="Conversations side by side (settings: 4)."
@@ -87,8 +84,8 @@ def _parser() -> argparse.ArgumentParser:
         type=_interval,
         help="Longest time between two looks at the folder (settings: 30).",
     )
-    parser.add_argument("--strict", action="store_true", help="Warnings on settings are errors.")
-    parser.add_argument("--log-level", choices=LEVELS, default="INFO", help="INFO if not given.")
+    add_strict(parser)
+    add_log_level(parser)
     parser.add_argument("--server", metavar="URL", help="Accepted for old units, and ignored.")
     return parser
 
