@@ -19,10 +19,10 @@ import anyio
 import structlog
 from attrs import define, evolve, field, frozen
 
-from galaxy_core.domain.ask import Ask, Choice
+from galaxy_core.domain.ask import Ask
 from galaxy_core.domain.audit import AuditSeverity, AuditType
 from galaxy_core.domain.ids import OrderId
-from galaxy_core.domain.letter import Button, Buttons, ButtonStyle, Letter, LetterFormat, Receipt
+from galaxy_core.domain.letter import Letter, LetterFormat, Receipt
 from galaxy_core.domain.message import Address, ButtonPressed, Inbound, InboundMessage
 from galaxy_core.domain.people import Deed, may
 from galaxy_core.domain.status import Notice, PressAnswered
@@ -30,6 +30,7 @@ from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.note_store import Note, NoteStore
 from galaxy_core.ports.outbox import Outbox
 from galaxy_core.services._concurrency import wait_for_event
+from galaxy_core.services.gateway.ask_buttons import PREFIX, SEND_OFF, WRITE, buttons_of
 from galaxy_core.services.gateway.markup import bare
 from galaxy_core.services.gateway.records import read, read_all
 from galaxy_core.services.gateway.roster import Roster
@@ -41,11 +42,7 @@ from galaxy_core.wire.structure import to_json
 log = structlog.get_logger(__name__)
 
 ASK = "ask"
-PREFIX = "a"
-"""How the data of an ask's buttons begins."""
 LETTER = "ask-"
-SEND_OFF, WRITE = "ok", "text"
-"""What the buttons carry that are no choices."""
 OVER = "This was answered already, or does not matter any more."
 USE_BUTTONS = (
     "Please press one of the buttons below the question. "
@@ -119,7 +116,7 @@ class AskDesk:
                 topic=ask.address.topic,
                 reply_to=ask.reply_to,
                 format=LetterFormat.MARKDOWN,
-                buttons=_buttons(OpenAsk(ask=ask)),
+                buttons=buttons_of(ask),
             )
         )
         return True
@@ -266,7 +263,7 @@ class AskDesk:
         open_ask = evolve(open_ask, chosen=tuple(sorted(chosen)))
         await self._put(open_ask)
         self._toast(pressed, "")
-        self._show(open_ask, Notice(text=ask.text, buttons=_buttons(open_ask)))
+        self._show(open_ask, Notice(text=ask.text, buttons=buttons_of(ask, chosen)))
 
     async def _answer(self, open_ask: OpenAsk, values: Sequence[str], by: Inbound) -> str:
         """Hand the answer on, then close; what the message says now."""
@@ -369,45 +366,6 @@ def _place(address: Address) -> tuple[str, str]:
 def _named_choice(ask: Ask, text: str) -> str | None:
     wanted = text.strip().casefold()
     return next((c.value for c in ask.choices if c.label.casefold() == wanted), None)
-
-
-def _buttons(open_ask: OpenAsk) -> Buttons:
-    ask = open_ask.ask
-    rows: list[tuple[Button, ...]] = []
-    for index, choice in enumerate(ask.choices):
-        button = Button(_label(open_ask, index, choice), _data(ask, str(index)), choice.style)
-        rows.append((button,))
-    if ask.is_multiple:
-        rows.append((Button("Send off", _data(ask, SEND_OFF), ButtonStyle.POSITIVE),))
-    if ask.allows_text:
-        rows.append((Button("Type an answer", _data(ask, WRITE)),))
-    return tuple(_side_by_side(rows))
-
-
-def _label(open_ask: OpenAsk, index: int, choice: Choice) -> str:
-    if not open_ask.ask.is_multiple:
-        return choice.label
-    return f"{'☑' if index in open_ask.chosen else '☐'} {choice.label}"
-
-
-ROW_CHARACTERS = 24
-"""What a phone shows of a row without cutting its buttons' texts."""
-
-
-def _side_by_side(rows: Sequence[tuple[Button, ...]]) -> list[tuple[Button, ...]]:
-    """Put short buttons beside each other."""
-    joined: list[tuple[Button, ...]] = []
-    for row in rows:
-        together = (*joined[-1], *row) if joined else row
-        if joined and sum(len(button.text) for button in together) <= ROW_CHARACTERS:
-            joined[-1] = together
-        else:
-            joined.append(row)
-    return joined
-
-
-def _data(ask: Ask, what: str) -> str:
-    return f"{PREFIX}:{ask.id}:{what}"
 
 
 def _note(open_ask: OpenAsk) -> Note:
