@@ -332,7 +332,7 @@ async def build_hermes(
     """A Hermes that is ready to `run`, for as long as the context lasts.
 
     `is_service` says that the agent's server may outlive it; `vigil` hears how its loops get on.
-     Raises `UnsupportedFilesystem`,
+    Raises `UnsupportedFilesystem`,
     `StorageUnavailable`, `DispatcherUnavailable`.
     """
     import os
@@ -365,9 +365,13 @@ async def build_hermes(
         hermes = Hermes(ports, config, installed_version(), os.getpid())
         place.incidents.hand_on_to(hermes)
         if is_service:
+            from galaxy_apps.tidying import hermes_keeping_house
             from galaxy_apps.watching import watching_hermes
 
-            async with watching_hermes(place, dispatcher, audit):
+            async with (
+                watching_hermes(place, dispatcher, audit),
+                hermes_keeping_house(place, audit),
+            ):
                 yield hermes
         else:
             yield hermes

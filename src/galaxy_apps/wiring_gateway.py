@@ -109,6 +109,7 @@ async def build_gateway(
     """
     import os
 
+    from galaxy_apps.tidying import gateway_keeping_house
     from galaxy_apps.version import installed_version
     from galaxy_apps.watching import watching_gateway
     from galaxy_core.services.gateway.caduceus import Caduceus
@@ -149,7 +150,7 @@ async def build_gateway(
             ports = vigil.over_gateway(ports)
         caduceus = Caduceus(gateway_config(plan), ports, os.getpid(), installed_version())
         home.incidents.hand_on_to(caduceus)
-        async with watching_gateway(home, ports):
+        async with watching_gateway(home, ports), gateway_keeping_house(home, ports):
             yield caduceus
 
 

@@ -75,6 +75,14 @@ class FilesystemOldFiles(OldFiles):
 
     # ---- finding
 
+    @property
+    def _keys(self) -> Path:
+        return self._layout.queue_state / "keys"
+
+    @property
+    def _successors(self) -> Path:
+        return self._layout.queue_state / "successors"
+
     def _folders(self, kind: OldKind) -> tuple[Path, ...]:
         layout = self._layout
         folders = {
@@ -82,7 +90,12 @@ class FilesystemOldFiles(OldFiles):
             OldKind.RESPONSES: (layout.notepads,),
             OldKind.LETTERS: (layout.outbox_archive,),
             OldKind.FILES: (layout.inbound_files(_PROBE).parent.parent,),
-            OldKind.LEFTOVERS: (layout.progress, layout.run_journal(_PROBE).parent),
+            OldKind.LEFTOVERS: (
+                layout.progress,
+                layout.run_journal(_PROBE).parent,
+                self._keys,
+                self._successors,
+            ),
         }
         return folders.get(kind, ())
 
@@ -154,16 +167,42 @@ class FilesystemOldFiles(OldFiles):
         )
 
     def _leftover(self, entry: os.DirEntry[str], oldest_ns: int) -> Remnant | None:
+        folder = Path(entry.path).parent
+        if folder == self._keys:
+            return self._key(entry, oldest_ns)
+        if folder == self._successors:
+            return self._successor(entry, oldest_ns)
         size = _old_file(entry, ".jsonl", oldest_ns)
         if size is None:
             return None
         order_id = OrderId(entry.name.removesuffix(".jsonl"))
-        folder = Path(entry.path).parent
         # Without its journal an order that comes back, mended, would be begun once more.
         if folder != self._layout.progress and not self._is_archived(order_id):
             return None
         name = f"{folder.name}/{entry.name}"
         return Remnant(kind=OldKind.LEFTOVERS, name=name, order_id=order_id, size=size)
+
+    def _key(self, entry: os.DirEntry[str], oldest_ns: int) -> Remnant | None:
+        """The record of a key: as long as its order is known, the key recognises it."""
+        size = _old_file(entry, "", oldest_ns)
+        if size is None:
+            return None
+        try:
+            order_id = OrderId(read_plain_file(Path(entry.path), limit=_LARGEST)[0].decode())
+        except (UnreadableFile, UnicodeDecodeError):
+            return None
+        if self._is_archived(order_id):
+            return None
+        name = f"{self._layout.queue_state.name}/{self._keys.name}/{entry.name}"
+        return Remnant(kind=OldKind.LEFTOVERS, name=name, order_id=order_id, size=size)
+
+    def _successor(self, entry: os.DirEntry[str], oldest_ns: int) -> Remnant | None:
+        """The link from an order that was tried again; it says that the old one was decided on."""
+        is_old = entry.stat(follow_symlinks=False).st_mtime_ns < oldest_ns
+        if not is_old or not entry.is_symlink() or self._is_archived(entry.name):
+            return None
+        name = f"{self._layout.queue_state.name}/{self._successors.name}/{entry.name}"
+        return Remnant(kind=OldKind.LEFTOVERS, name=name, order_id=OrderId(entry.name))
 
     def _is_archived(self, order_id: str) -> bool:
         return os.path.lexists(self._layout.archive / f"{order_id}.json")
@@ -179,7 +218,7 @@ class FilesystemOldFiles(OldFiles):
             is_marked = re.search(rb'"acknowledged"\s*:\s*true', data) is not None
             is_valid = why_not_an_order_id(order_id) is None
             return is_marked or (is_valid and self._layout.response(order_id).exists()), False
-        successor = self._layout.queue_state / "successors" / order_id
+        successor = self._successors / order_id
         return True, ending.outcome is Outcome.DEAD and not os.path.lexists(successor)
 
     # ---- what waits

@@ -13,9 +13,10 @@ from galaxy_core.domain.tidying import OldKind
 
 @frozen(kw_only=True)
 class RetentionSettings:
-    """Ages in days, by kind; none: kept for ever.
+    """Ages in days, by kind; null: kept for ever.
 
-    They are what `galaxy cleanup` goes by when it is told no age; nothing is removed without it.
+    The daemons go by them once a day, `galaxy cleanup` when it is told no age.  What nobody reads
+    again goes by itself; what is a person's own work only when that person says so.
     """
 
     orders: int | None = field(default=None, metadata=key("orders", minimum=1))
@@ -25,19 +26,22 @@ class RetentionSettings:
         metadata=key("responses", env="GALAXY_RESPONSE_RETENTION_DAYS", minimum=1),
     )
     """Responses; the variable is the original's."""
-    letters: int | None = field(default=None, metadata=key("letters", minimum=1))
-    """Letters that were sent."""
+    letters: int | None = field(default=90, metadata=key("letters", minimum=1))
+    """Letters that were sent: what they said is in the chat, and an answer in its response."""
     files: int | None = field(default=None, metadata=key("files", minimum=1))
     """Files that came or went with orders: usually most of the space."""
-    leftovers: int | None = field(default=None, metadata=key("leftovers", minimum=1))
-    """Feeds and journals that a crash left behind."""
+    leftovers: int | None = field(default=7, metadata=key("leftovers", minimum=1))
+    """Feeds of runs that ended (nobody watches them a week later), journals that a crash left
+    behind, keys of orders that are not in the archive any more."""
     notes: int | None = field(default=None, metadata=key("notes", minimum=1))
     """Keys of what the gateway has dealt with.  It forgets them itself after thirty days."""
     web: int | None = field(default=None, metadata=key("web", minimum=1))
     """Messages of the page's chat, and their files."""
+    audit: int | None = field(default=None, metadata=key("audit", minimum=1))
+    """Full parts of the audit trail.  What is left of it can only be checked from there on."""
 
     def ages(self) -> Mapping[OldKind, timedelta]:
-        """What is set, by kind; never the trail, which has to be named each time."""
+        """What is set, by kind."""
         days = {
             attribute.metadata[KEY]: getattr(self, attribute.name)
             for attribute in fields(RetentionSettings)

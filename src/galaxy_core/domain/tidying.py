@@ -26,7 +26,8 @@ class OldKind(enum.StrEnum):
     FILES = "files"
     """Files that came or went with an order."""
     LEFTOVERS = "leftovers"
-    """Feeds and journals of runs that ended and were not removed, by a crash."""
+    """Feeds of runs that ended, journals that a crash left; keys and links to successors of orders
+    that are not in the archive any more."""
     NOTES = "notes"
     """Keys of what the gateway has dealt with."""
     WEB = "web"

@@ -86,6 +86,13 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
     return layout
 
 
+def retain(layout: Layout, **ages: int | None) -> None:
+    """Write ages into the settings."""
+    file = layout.settings_folder / "config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps(config | {"retention": ages}))
+
+
 def make_old(folder: Path) -> None:
     """Let forty days pass."""
     for root, folders, files in os.walk(folder, topdown=False):
@@ -220,6 +227,8 @@ def test_ages_of_the_settings(
     layout: Layout, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without an age the settings count; without those either, nothing is done."""
+    assert set(cleanup(capsys)) == {"letters", "leftovers"}
+    retain(layout, letters=None, leftovers=None)
     assert main(["cleanup"]) == ExitCode.USAGE
     monkeypatch.setenv("GALAXY_RESPONSE_RETENTION_DAYS", "30")
     assert set(cleanup(capsys, "--apply")) == {"responses"}
@@ -255,6 +264,45 @@ def test_the_trail_goes_only_by_name(layout: Layout, capsys: pytest.CaptureFixtu
     report = verify_chain(layout.audit_log)
     assert report.is_intact, report.faults
     assert "were removed on a person's order" in report.notes[0]
+
+
+def test_the_settings_may_name_the_trail(
+    layout: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An age for the trail is an order to remove its full parts; there is none by default."""
+    anyio.run(rotate, layout)
+    for part in layout.logs.glob("galaxy-audit-*.jsonl"):
+        os.utime(part, (OLD, OLD))
+    assert "audit" not in cleanup(capsys)
+    retain(layout, audit=30)
+    assert cleanup(capsys, "--apply")["audit"]["count"] == 2
+    assert verify_chain(layout.audit_log).is_intact
+
+
+async def accept_keys(layout: Layout) -> None:
+    """Accept orders under keys of their senders; some are over, one was tried again."""
+    async with build_desk(place_here()) as desk:
+        for name in ("gone", "known", "open"):
+            order = make_order(id=OrderId(name), idempotency_key=f"key-{name}")
+            await desk.submit(order)
+        for name in ("gone", "known"):
+            await desk.cancel(OrderId(name), by="me")
+            await desk.retry(OrderId(name), by="me")
+    (layout.archive / "gone.json").unlink()
+    (layout.outbox / "hermes-gone.json").unlink()
+
+
+def test_keys_and_links_go_with_their_orders(
+    layout: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A key recognises an order that comes twice, as long as that is known; then it goes."""
+    anyio.run(accept_keys, layout)
+    state = layout.queue_state
+    make_old(layout.notepads)
+    cleanup(capsys, "--kind", "leftovers=30", "--apply")
+    kept = {path.read_text() for path in (state / "keys").iterdir()}
+    assert kept == {"known", "open"}
+    assert names(state / "successors") == {"known"}
 
 
 def test_a_beginning_that_was_cut_off_is_found(layout: Layout) -> None:

@@ -129,7 +129,7 @@ def test_every_key_arrives(folder: Path) -> None:
     assert not settings.security.mask_secrets
     assert settings.security.order_group == "galaxy"
     assert settings.retention.ages()[OldKind.FILES] == timedelta(days=14)
-    assert OldKind.AUDIT not in settings.retention.ages()
+    assert settings.retention.ages()[OldKind.AUDIT] == timedelta(days=400)
     assert settings.projects["site"].preamble == "Be brief."
 
 
@@ -443,3 +443,9 @@ def test_every_setting_and_variable_is_in_the_reference() -> None:
     assert "telegram.webhook.url" in nested
     for name in nested | scalar | set(variables()):
         assert f"`{name}`" in text, name
+
+
+def test_without_a_word_only_what_nobody_reads_again_goes(folder: Path) -> None:
+    """A person's orders, responses, files, chat and trail stay for ever unless the settings say."""
+    ages = load(None).settings.retention.ages()
+    assert ages == {OldKind.LETTERS: timedelta(days=90), OldKind.LEFTOVERS: timedelta(days=7)}
