@@ -27,6 +27,9 @@ __all__ = ["FilesystemProgressFeed"]
 
 _SUMS_KEPT = 64
 """Orders of other processes whose sum is kept, so that the next `latest` reads only what is new."""
+_WRITERS_KEPT = 128
+"""Open feeds of our own: twice the workers that there can be.  A run that was given up, or that
+went on elsewhere, never says that it ended."""
 
 
 @define
@@ -45,8 +48,8 @@ class FilesystemProgressFeed(ProgressFeed):
     _clock: Clock
     _is_polling: bool = field(default=False, kw_only=True)
     """Look instead of being told: for folders that other hosts write to."""
-    _writers: dict[str, FeedWriter] = field(factory=dict, init=False)
-    """Feeds whose run this process tells of, by file name."""
+    _writers: OrderedDict[str, FeedWriter] = field(factory=OrderedDict, init=False)
+    """Feeds whose run this process tells of, by file name; whoever spoke last is last."""
     _sums: OrderedDict[str, _Sum] = field(factory=OrderedDict, init=False)
     _bells: Bells = field(init=False)
 
@@ -59,6 +62,10 @@ class FilesystemProgressFeed(ProgressFeed):
         writer = self._writers.get(name)
         if writer is None:
             writer = self._writers[name] = FeedWriter(self._layout.progress / name, order_id)
+        self._writers.move_to_end(name)
+        while len(self._writers) > _WRITERS_KEPT:
+            # Should it speak again, a new writer goes on where this one has stopped.
+            self._writers.popitem(last=False)[1].close()
         writer.publish(event, self._clock.now())
         self._bells.ring(name)
         if isinstance(event, RunEnded) and not writer.waiting:

@@ -230,3 +230,17 @@ async def test_many_watchers_share_one_watch(machine: Machine) -> None:
         await feed.publish(A, ENDED)
     assert [len(items) for items in ended] == [2] * 100
     assert page._bells._watch is None
+
+
+async def test_runs_that_never_end_do_not_pile_up(machine: Machine) -> None:
+    """What was given up, or went on elsewhere, leaves no file open; it may speak again."""
+    feed = machine.feed()
+    orders = [OrderId(f"order-{number}") for number in range(200)]
+    for order in orders:
+        await feed.publish(order, STARTED)
+    assert sum(writer._fd is not None for writer in feed._writers.values()) <= 128
+    assert len(feed._writers) <= 128
+    await feed.publish(orders[0], ENDED)
+    with anyio.fail_after(10):
+        items = [item async for item in machine.feed().follow(orders[0])]
+    assert [(item.number, item.event) for item in items] == [(1, STARTED), (2, ENDED)]
