@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import os
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -43,6 +44,7 @@ _NOT_INHERITED = frozenset(
         SOURCE_KEY,
     }
 )
+_HELD = frozenset({OrderState.CLAIMED, OrderState.RUNNING})
 _LOOKS = 3
 """So often an order is looked for that may be moving from one place to the next."""
 
@@ -80,8 +82,8 @@ class FilesystemOrderCatalogue(OrderCatalogue):
     ) -> Sequence[OrderView]:
         return await anyio.to_thread.run_sync(self._list, states, limit)
 
-    async def count(self) -> dict[OrderState, int]:
-        return await anyio.to_thread.run_sync(self._count)
+    async def count(self, *, states: frozenset[OrderState] | None = None) -> dict[OrderState, int]:
+        return await anyio.to_thread.run_sync(self._count, states or frozenset(OrderState))
 
     async def cancel(self, order_id: OrderId, *, by: str = "", reason: str = "") -> CancelResult:
         view = await self.get(order_id)
@@ -129,7 +131,7 @@ class FilesystemOrderCatalogue(OrderCatalogue):
             # In the order in which they move, so that none is missed; one seen twice has ended.
             if OrderState.PENDING in wanted:
                 found += self._looking.all_waiting(limit)
-            if not wanted.isdisjoint({OrderState.CLAIMED, OrderState.RUNNING}):
+            if not wanted.isdisjoint(_HELD):
                 found += [f for f in self._looking.all_held() if f.view.state in wanted]
             if not wanted.isdisjoint(FINAL):
                 found += self._all_ended(wanted, limit)
@@ -137,17 +139,16 @@ class FilesystemOrderCatalogue(OrderCatalogue):
         newest = sorted(by_id.values(), key=lambda item: item.at, reverse=True)
         return [item.view for item in newest[:limit]]
 
-    def _count(self) -> dict[OrderState, int]:
-        counts: dict[OrderState, int] = {}
+    def _count(self, wanted: frozenset[OrderState]) -> dict[OrderState, int]:
+        counts: Counter[OrderState] = Counter()
         with storage_errors("read orders in", self._paths.orders):
-            waiting = self._looking.count_waiting()
-            for item in self._looking.all_held():
-                counts[item.view.state] = counts.get(item.view.state, 0) + 1
-            for outcome, number in self._archive.tally().items():
-                counts[outcome.state] = counts.get(outcome.state, 0) + number
-        if waiting:
-            counts[OrderState.PENDING] = waiting
-        return counts
+            counts[OrderState.PENDING] = self._looking.count_waiting()
+            if not wanted.isdisjoint(_HELD):
+                counts.update(item.view.state for item in self._looking.all_held())
+            if not wanted.isdisjoint(FINAL):
+                for outcome, number in self._archive.tally().items():
+                    counts[outcome.state] += number
+        return {state: number for state, number in counts.items() if number and state in wanted}
 
     def _ended(self, order_id: OrderId) -> OrderView | None:
         archived = self._archive.read(order_id)

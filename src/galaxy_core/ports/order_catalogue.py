@@ -40,8 +40,12 @@ class OrderCatalogue(Protocol):
         """
 
     @abstractmethod
-    async def count(self) -> dict[OrderState, int]:
-        """How many orders are in each state; states with none are left out."""
+    async def count(self, *, states: frozenset[OrderState] | None = None) -> dict[OrderState, int]:
+        """How many orders are in each of the given states (None: all), without those with none.
+
+        Counting what waits and runs costs nothing of note, however many have ended; counting what
+        has ended may look at each.
+        """
 
     @abstractmethod
     async def cancel(self, order_id: OrderId, *, by: str = "", reason: str = "") -> CancelResult:

@@ -135,6 +135,7 @@ class Caduceus:
             pairing=self._pairing,
             asks=self._asks,
             intake=self._intake,
+            watch=self._watcher.watch,
         )
         self._commands = CommandDesk(tools, self._replies, self._trail)
         self._door = Doorkeeper(config, self._trail)

@@ -365,6 +365,11 @@ class OrderCatalogueContract(Contract):
             OrderState.SUCCEEDED: 1,
             OrderState.EXPIRED: 1,
         }
+        live = await catalogue.count(states=frozenset({OrderState.PENDING, *HELD}))
+        assert sum(live.values()) == 2
+        assert live[OrderState.PENDING] == 1
+        ended = await catalogue.count(states=frozenset({OrderState.EXPIRED, OrderState.DEAD}))
+        assert ended == {OrderState.EXPIRED: 1}
 
     async def test_dead_letters_stay_listed(self, harness: QueueHarness) -> None:
         """What a person has to look at stays in sight, whatever happens after it."""

@@ -43,9 +43,10 @@ class MemoryOrderCatalogue(OrderCatalogue):
             wanted = [e for e in newest_first if states is None or _state(e) in states]
             return [self._view(entry) for entry in wanted[:limit]]
 
-    async def count(self) -> dict[OrderState, int]:
+    async def count(self, *, states: frozenset[OrderState] | None = None) -> dict[OrderState, int]:
         async with self.orders.faults.around("catalogue.count", is_write=False):
-            return dict(Counter(_state(entry) for entry in self.orders.all()))
+            found = Counter(_state(entry) for entry in self.orders.all())
+            return {s: number for s, number in found.items() if states is None or s in states}
 
     async def cancel(self, order_id: OrderId, *, by: str = "", reason: str = "") -> CancelResult:
         async with self.orders.faults.around("catalogue.cancel"):

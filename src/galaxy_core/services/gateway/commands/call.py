@@ -8,6 +8,7 @@ from attrs import frozen
 
 from galaxy_core.domain.ids import ConversationKey
 from galaxy_core.domain.message import InboundMessage
+from galaxy_core.domain.order import Order
 from galaxy_core.domain.people import Deed, Role
 from galaxy_core.services.gateway.asks import AskDesk
 from galaxy_core.services.gateway.choices import Choices, conversation_of
@@ -29,6 +30,8 @@ class Tools:
     pairing: PairingDesk
     asks: AskDesk
     intake: Intake
+    watch: Callable[[MachinePorts, Order], None]
+    """Has people shown how an order gets on; never waits."""
 
 
 @frozen(kw_only=True)

@@ -25,6 +25,11 @@ AWAY = "⚠️ its folder cannot be read now"
 HISTORY = 10
 ALERTS = 10
 
+_WORDS = {
+    OrderState.PENDING: "waiting",
+    OrderState.CLAIMED: "beginning",
+    OrderState.RUNNING: "running",
+}
 _SIGNS = {
     OrderState.PENDING: "⏳",
     OrderState.CLAIMED: "▶️",
@@ -152,14 +157,11 @@ async def _machine_queue(call: Call, machine: MachinePorts) -> str:
 
 async def _machine_status(machine: MachinePorts, now: datetime) -> str:
     beat = await machine.presence.read()
-    counts = await machine.catalogue.count()
-    words = [
-        f"{counts[state]} {state.value}"
-        for state in OrderState
-        if counts.get(state) and state is not OrderState.SUCCEEDED
-    ]
+    # Not those that have ended: that would look at every order that there ever was.
+    counts = await machine.catalogue.count(states=frozenset(LIVE))
+    words = [f"{counts[state]} {_WORDS[state]}" for state in LIVE if counts.get(state)]
     lines = [f"**{machine.name}**: {_health(beat, now)}"]
-    lines.append("Orders: " + (", ".join(words) or "none open, none failed"))
+    lines.append("Orders: " + (", ".join(words) or "none open"))
     if beat is not None:
         lines.append(f"Done since the start: {beat.orders_processed}, failed: {beat.failure_count}")
     return "\n".join(lines)

@@ -15,7 +15,7 @@ from galaxy_core.domain.operations import Cancellation, OrderView
 from galaxy_core.domain.order import Order
 from galaxy_core.domain.people import Deed, may
 from galaxy_core.domain.session import Session
-from galaxy_core.domain.state import OrderState
+from galaxy_core.domain.state import FINAL, OrderState
 from galaxy_core.ports.note_store import Note
 from galaxy_core.services.gateway.asks import Handler
 from galaxy_core.services.gateway.choices import Choices
@@ -27,9 +27,9 @@ MACHINE, PROJECT = "machine", "project"
 NONE = "-"
 """What takes a choice back."""
 LIVE = frozenset({OrderState.PENDING, OrderState.CLAIMED, OrderState.RUNNING})
-ENDED_BADLY = frozenset(
-    {OrderState.FAILED, OrderState.CANCELLED, OrderState.EXPIRED, OrderState.DEAD}
-)
+ENDED_BADLY = FINAL - {OrderState.SUCCEEDED}
+LOOKED_AT = 500
+"""Newest orders among which the one is looked for that a command means."""
 SESSIONS = 15
 MEANT = "meant"
 """Notes: which order a command means that names none, by the command's message."""
@@ -86,6 +86,9 @@ async def retry(call: Call) -> str:
         new_id = await machine.desk.retry(view.order.id, by=by)
     except (OrderNotFound, OrderNotRetryable) as error:
         return str(error)
+    again = await machine.catalogue.get(new_id)
+    if again is not None:
+        call.tools.watch(machine, again.order)
     return f"`{view.order.id}` runs again, as `{new_id}`."
 
 
@@ -256,10 +259,13 @@ async def _newest(
     away: TransientError | None = None
     for machine in call.tools.ports.folders:
         try:
-            views = await machine.catalogue.list(states=states, limit=200)
+            # All that ended: one that must be in a certain state may be far down in the archive.
+            looked = FINAL if states & FINAL else states
+            views = await machine.catalogue.list(states=looked, limit=LOOKED_AT)
         except TransientError as error:
             away = error
             continue
+        views = [view for view in views if view.state in states]
         own = [v for v in views if v.order.conversation(machine.name) == call.conversation]
         running = [v for v in own if v.state is not OrderState.PENDING]
         for view in (*running, *own):

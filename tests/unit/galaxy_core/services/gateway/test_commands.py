@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -9,12 +10,19 @@ from pathlib import Path
 import pytest
 
 from galaxy_core.domain.errors import StorageUnavailable
+from galaxy_core.domain.operations import OrderView
 from galaxy_core.domain.people import Role
+from galaxy_core.domain.state import FINAL, OrderState
 from galaxy_core.services.gateway.commands import COMMANDS, command_of, menu_for
 from galaxy_core.services.gateway.pairing import PairingDesk
 from galaxy_core.services.gateway.roster import Roster
 from galaxy_core.services.trail import Trail
-from galaxy_core.testing.memory import MemoryAuditSink, MemoryNoteStore, MemoryOutbox
+from galaxy_core.testing.memory import (
+    MemoryAuditSink,
+    MemoryNoteStore,
+    MemoryOrderCatalogue,
+    MemoryOutbox,
+)
 from galaxy_core.testing.memory.agent import Hang, Script
 from tests.unit.galaxy_core.services.gateway.world import (
     OPERATOR,
@@ -173,6 +181,47 @@ async def test_retry_runs_the_last_failure_again(world: GatewayWorld) -> None:
         world.say("/retry", message_id="2")
         await world.until(lambda: len(world.answers()) == 2)
     assert world.answers()[-1] == "yes"
+
+
+async def test_what_is_retried_is_shown_at_once(world: GatewayWorld) -> None:
+    """Its status and its questions do not wait for the next look at all orders."""
+    world.lab.agent.script("work", Script.failing("no"), Script((Hang(),)))
+    async with world.running():
+        world.say("work", message_id="1")
+        await world.until(lambda: len(world.answers()) == 1)
+        shown, began = len(world.service.cards), world.clock.monotonic()
+        world.say("/retry", message_id="2")
+        await world.until(lambda: len(world.service.cards) > shown)
+        assert world.clock.monotonic() - began < 5
+
+
+async def test_commands_look_at_no_old_orders(world: GatewayWorld) -> None:
+    """However many orders have ended: a command reads the newest of them and counts none."""
+    asked: list[object] = []
+
+    class Watched(MemoryOrderCatalogue):
+        async def list(
+            self, *, states: frozenset[OrderState] | None = None, limit: int | None = 50
+        ) -> Sequence[OrderView]:
+            asked.append(limit is not None or not (states or FINAL) & FINAL)
+            asked.append(states is None or states >= FINAL or not states & FINAL)
+            return await super().list(states=states, limit=limit)
+
+        async def count(
+            self, *, states: frozenset[OrderState] | None = None
+        ) -> dict[OrderState, int]:
+            asked.append(not (states or FINAL) & FINAL)
+            return await super().count(states=states)
+
+    for machine in world.machines.values():
+        machine.catalogue = Watched(machine.orders)
+    async with world.running():
+        for number, command in enumerate(COMMANDS):
+            before = len(world.service.sent)
+            world.say(f"/{command.name}", message_id=str(number))
+            await world.until(lambda before=before: len(world.service.sent) > before)  # type: ignore[misc]
+    assert asked
+    assert all(asked)
 
 
 async def test_new_begins_another_session(world: GatewayWorld) -> None:
