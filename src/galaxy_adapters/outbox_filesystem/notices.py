@@ -9,6 +9,7 @@ import anyio
 from attrs import define, field
 
 from galaxy_adapters._files import NEW_CONTENT, ChangeKind, FolderWatch
+from galaxy_adapters._files.hearing import Hearing
 from galaxy_adapters.outbox_filesystem.box import is_letter_name
 from galaxy_core.ports.clock import Clock
 
@@ -23,6 +24,7 @@ class Notices:
     _clock: Clock
     _is_polling: bool
     """Look each second instead of being told: for folders that other hosts write to."""
+    _hearing: Hearing
     _watch: FolderWatch | None = field(default=None, init=False)
 
     def open(self) -> bool:
@@ -42,7 +44,17 @@ class Notices:
     def take(self) -> bool:
         """Whether there was a notice of a letter since the last call."""
         changes = self._watch.take() if self._watch is not None else []
+        for change in changes:
+            if change.kind is ChangeKind.RESCAN:
+                self._hearing.excuse()
+            else:
+                self._hearing.heard(change.name)
         return any(c.kind is ChangeKind.RESCAN or is_letter_name(c.name) for c in changes)
+
+    @property
+    def are_asked_for(self) -> bool:
+        """Whether notices are waited for now, and nobody looks by the clock instead."""
+        return self._watch is not None and not self._watch.is_polling
 
     async def wait(self, pause: timedelta) -> None:
         """Sleep until there may be a notice, or for `pause`."""

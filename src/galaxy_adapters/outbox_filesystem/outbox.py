@@ -19,6 +19,7 @@ import anyio
 from anyio import to_thread
 from attrs import define, evolve, field
 
+from galaxy_adapters._files.hearing import Hearing
 from galaxy_adapters.outbox_filesystem.box import Box, Found, Stamp
 from galaxy_adapters.outbox_filesystem.notices import Notices
 from galaxy_core.domain.errors import StorageUnavailable, UnreadableFile
@@ -38,6 +39,8 @@ scripts write within milliseconds, a slow copy over a network changes it more of
 
 RESCAN = timedelta(seconds=30)
 """How long a letter can wait at most when its notice was lost."""
+DOUBTFUL_RESCAN = timedelta(seconds=1)
+"""The same, where notices do not come."""
 
 MAX_LETTER_BYTES = 16 << 20
 """Longest letter that is read.  Anybody may write one; a chat shows some thousand characters."""
@@ -65,6 +68,7 @@ class FilesystemOutbox(Outbox):
     """Look each second instead of being told: for folders that other hosts write to."""
 
     _box: Box = field(init=False)
+    _hearing: Hearing = field(init=False)
     _notices: Notices = field(init=False)
     _one_step: anyio.Lock = field(factory=anyio.Lock, init=False)
     """One look or change at a time: the courier's steps, which run in threads, share the marks."""
@@ -78,7 +82,9 @@ class FilesystemOutbox(Outbox):
 
     def __attrs_post_init__(self) -> None:
         self._box = Box(self._layout, self._limit)
-        self._notices = Notices(self._layout.outbox, self._clock, self._is_polling)
+        folder = self._layout.outbox
+        self._hearing = Hearing(folder, self._clock, self._incidents)
+        self._notices = Notices(folder, self._clock, self._is_polling, self._hearing)
 
     def close(self) -> None:
         """Stop watching the folder.  Safe twice."""
@@ -122,7 +128,11 @@ class FilesystemOutbox(Outbox):
     ) -> Sequence[Letter]:
         async with self._one_step:
             self._notices.take()  # before the look: what comes after it is a new notice
-            return await to_thread.run_sync(self._look, limit, frozenset(skip))
+            known = self._names
+            letters = await to_thread.run_sync(self._look, limit, frozenset(skip))
+            if self._notices.are_asked_for:
+                self._hearing.judge(self._names - known)
+            return letters
 
     def _look(self, limit: int, skip: frozenset[str]) -> list[Letter]:
         found = self._box.scan()
@@ -271,7 +281,7 @@ class FilesystemOutbox(Outbox):
 
     async def wait(self, timeout: timedelta | None = None) -> bool:
         end = None if timeout is None else self._clock.monotonic() + timeout.total_seconds()
-        rescan_at = self._clock.monotonic() + RESCAN.total_seconds()
+        rescan_at = self._clock.monotonic() + self._rescan_every().total_seconds()
         await to_thread.run_sync(self._box.prepare)
         # A letter may have come since the last look and before the watch.
         is_doubtful = self._notices.open()
@@ -283,13 +293,18 @@ class FilesystemOutbox(Outbox):
             if end is not None and now >= end:
                 return False
             if now >= rescan_at:
-                is_doubtful, rescan_at = True, now + RESCAN.total_seconds()
+                if self._hearing.is_in_doubt and not self._hearing.is_deaf:
+                    return True  # another look decides whether a notice has gone astray
+                is_doubtful, rescan_at = True, now + self._rescan_every().total_seconds()
                 continue
             ripe_at = self._first_suspect_ripe_at()
             if ripe_at is not None and now >= ripe_at:
                 return True
             moments = [at for at in (end, rescan_at, ripe_at) if at is not None]
             await self._notices.wait(timedelta(seconds=min(moments) - now))
+
+    def _rescan_every(self) -> timedelta:
+        return DOUBTFUL_RESCAN if self._hearing.is_in_doubt else RESCAN
 
     async def _has_new_names(self) -> bool:
         """Whether something waits that the last look did not see."""

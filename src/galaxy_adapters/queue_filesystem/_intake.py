@@ -64,6 +64,8 @@ class Intake:
     clock: Clock
     max_file_bytes: int
     settle_after: timedelta
+    fresh: list[str] = field(factory=list, init=False)
+    """What the last scan found that was not known."""
     _backlog: deque[str] = field(factory=deque, init=False)
     _unsettled: dict[str, Unsettled] = field(factory=dict, init=False)
     _rejected: dict[str, Unfit] = field(factory=dict, init=False)
@@ -87,7 +89,7 @@ class Intake:
             # Removed by hand, claimed by another worker, or come back since.
             self.look(name)
         queued = known | set(self._backlog)
-        fresh = [name for name in waiting if name not in queued]
+        self.fresh = fresh = [name for name in waiting if name not in queued]
         if fresh:
             self._backlog.extend(await anyio.to_thread.run_sync(self._by_age, fresh))
         return shown

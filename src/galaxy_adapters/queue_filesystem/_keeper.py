@@ -24,6 +24,7 @@ from galaxy_adapters._files import (
     make_durable_folder,
     storage_unavailable,
 )
+from galaxy_adapters._files.hearing import Hearing
 from galaxy_adapters.queue_filesystem._healing import Healer
 from galaxy_adapters.queue_filesystem._index import Index
 from galaxy_adapters.queue_filesystem._intake import Intake
@@ -69,6 +70,7 @@ class Keeper:
     is_polling: bool = False
     changed: Signal = field(factory=Signal, init=False)
     _watch: FolderWatch = field(init=False)
+    _hearing: Hearing = field(init=False)
     _due: Signal = field(factory=Signal, init=False)
     _orders: Path = field(init=False)
     _held: Path = field(init=False)
@@ -93,6 +95,7 @@ class Keeper:
             is_polling=self.is_polling, poll_seconds=self.times.poll.total_seconds()
         )
         self._orders, self._held = Path(self.paths.orders), Path(self.paths.held)
+        self._hearing = Hearing(self._orders, self.clock, self.incidents)
         self._archive, self._workers = Path(self.paths.archive), Path(self.paths.workers)
         self._watch.add(self._orders, ANY_CHANGE)
         self._watch.add(self._held, ChangeKind.CREATED | ChangeKind.GONE)
@@ -104,6 +107,7 @@ class Keeper:
             await anyio.to_thread.run_sync(make_durable_folder, self.paths.layout.control)
             self._watch.add(self.paths.layout.control, ANY_CHANGE)
         await self.rescan()
+        self._judge_notices()
         await anyio.to_thread.run_sync(self.intake.aside.retell)
 
     def end(self) -> None:
@@ -190,10 +194,20 @@ class Keeper:
         if self.clock.monotonic() >= self._next_rescan:
             await self.rescan()
             await self.catch_up()
+            self._judge_notices()
         await self.heal_if_due()
         left = self.intake.until_settled()
         if left is not None and left <= timedelta(milliseconds=50):
             await self.intake.settle()
+
+    def _judge_notices(self) -> None:
+        """Look more often where files come without a notice."""
+        if self._watch.is_polling:
+            return
+        self._hearing.judge(self.intake.fresh)
+        if self._hearing.is_in_doubt:
+            soon = self.clock.monotonic() + self.times.poll.total_seconds()
+            self._next_rescan = min(self._next_rescan, soon)
 
     def expect_lane(self, key: str) -> None:
         """We made a lane: its notice is no news."""
@@ -290,6 +304,7 @@ class Keeper:
         """Act on a notice; False for one that says nothing new."""
         if change.kind is ChangeKind.RESCAN:
             self._next_rescan = 0.0
+            self._hearing.excuse()
             self._is_control_stale = self.control is not None
             self._due.notify()
             return True
@@ -311,6 +326,7 @@ class Keeper:
         if not is_order_name(name) or name in self.expected:
             return False
         if not is_gone:
+            self._hearing.heard(name)
             return self.intake.notice(name)
         if self.index.get(name) is None:
             return False

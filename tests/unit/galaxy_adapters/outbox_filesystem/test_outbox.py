@@ -10,6 +10,7 @@ import anyio
 import pytest
 from attrs import evolve
 
+from galaxy_adapters._files import FolderWatch
 from galaxy_adapters.outbox_filesystem import FilesystemOutbox
 from galaxy_adapters.outbox_filesystem.notices import Notices
 from galaxy_core.domain.letter import Letter
@@ -321,6 +322,27 @@ class TestWaiting:
         monkeypatch.setattr(Notices, "wait", lambda _, pause: machine.clock.sleep(pause))
         machine.drop("a.json", {"message": "x"})
         await self._asleep_until(machine, outbox, timedelta(seconds=30))
+        outbox.close()
+
+    async def test_notices_that_stop_coming(
+        self, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Told once; then the folder is looked at each second instead of each half minute."""
+        outbox = machine.outbox()
+        assert not await outbox.wait(timedelta(0))
+        assert await messages(outbox) == []
+        monkeypatch.setattr(FolderWatch, "take", lambda _: [])
+        monkeypatch.setattr(Notices, "wait", lambda _, pause: machine.clock.sleep(pause))
+        machine.drop("a.json", {"message": "x"})
+        await self._asleep_until(machine, outbox, timedelta(seconds=30))
+        assert await messages(outbox) == ["x"]
+        await self._asleep_until(machine, outbox, timedelta(seconds=1))
+        assert await messages(outbox) == ["x"]
+        for name in ("b.json", "c.json"):
+            machine.drop(name, {"message": name})
+            await self._asleep_until(machine, outbox, timedelta(seconds=1))
+            assert name in await messages(outbox)
+        assert [i.kind for i in machine.incidents.incidents] == ["notices_lost"]
         outbox.close()
 
     @staticmethod

@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from galaxy_adapters._files import FolderWatch
 from galaxy_adapters.queue_filesystem import FilesystemOrderQueue
 from galaxy_core.domain.delivery import Delivery
 from galaxy_core.domain.ids import OrderId
@@ -412,3 +413,39 @@ async def test_what_is_on_record_is_not_told_again(desk: Desk) -> None:
     await desk.harness.open("again")
     assert desk.told("broken.json") == before
     assert "not JSON" in await desk.reason("broken.json")
+
+
+async def test_notices_that_stop_coming_are_told_and_done_without(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by the clock, told once; each second from then on, until notices come again."""
+
+    def kinds() -> list[str]:
+        incidents = desk.harness.incidents.incidents
+        return [i.kind for i in incidents if i.kind.startswith("notices_")]
+
+    read = FolderWatch._read
+    with monkeypatch.context() as silence:
+        silence.setattr(FolderWatch, "_read", lambda watch: read(watch) and [])
+        for number in range(3):
+            desk.drop(f"{number}.json", GUIDE)
+            await desk.harness.elapse(timedelta(seconds=32 if number == 0 else 2))
+            assert (await desk.done()).order.id == str(number)
+        assert kinds() == ["notices_lost"]
+    desk.drop("heard.json", GUIDE)
+    assert (await desk.done()).order.id == "heard"
+    await desk.harness.elapse(timedelta(minutes=6))
+    assert kinds() == ["notices_lost", "notices_back"]
+
+
+async def test_notices_that_come_are_not_doubted(desk: Desk) -> None:
+    """Half-written, unreadable, given back, many at once: each was announced."""
+    desk.drop("half.json", b"{")
+    for number in range(20):
+        desk.drop(f"{number}.json", {**GUIDE, "session": f"{number}"})
+    await desk.queue.nack(await desk.next(), delay=timedelta(seconds=40))
+    (desk.orders / "0.json").unlink(missing_ok=True)
+    for _ in range(10):
+        await desk.harness.elapse(timedelta(seconds=11))
+        desk.drop("again.json", GUIDE)
+    assert not [i for i in desk.harness.incidents.incidents if i.kind.startswith("notices_")]
