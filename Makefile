@@ -86,7 +86,7 @@ demo: setup ## One order through the whole, then exit with a status
 
 # --- checking ------------------------------------------------------------------------------------
 
-.PHONY: check check-lint check-format check-types check-imports format test cover bench chaos
+.PHONY: check check-lint check-format check-types check-imports format test cover bench chaos endurance
 check: check-lint check-format check-types check-imports ## Lint, formatting, types, import contracts
 
 check-lint: venv
@@ -130,6 +130,9 @@ bench: setup $(VENV)/.bench-installed ## Measure, beside other queues
 
 chaos: setup ## Kill and break everything, then balance the books: make chaos [ARGS="--seed 1"]
 	$(ENVIRONMENT) $(PY) -m tests.chaos $(ARGS)
+
+endurance: setup ## A day of orders in minutes, and whether all levels off: make endurance [ARGS="--seed 1"]
+	$(ENVIRONMENT) $(PY) -m tests.endurance $(ARGS)
 
 # --- maintenance ---------------------------------------------------------------------------------
 

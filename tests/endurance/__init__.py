@@ -1,0 +1,1 @@
+"""A day of work in minutes: what grows, and what does not."""
