@@ -8,6 +8,7 @@ import random
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from galaxy_core.testing.fixtures_opencode import find_opencode
@@ -40,14 +41,28 @@ def main() -> int:
         people=options.people,
         opencode=opencode if options.agent == "opencode" else None,
     )
-    # TERM ends it as Ctrl-C does: everything that was started is ended, the disk unmounted.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     print(f"seed {wish.seed}", flush=True)
     if options.keep is not None:
         options.keep.mkdir(parents=True, exist_ok=True)
-        return _told(run(options.keep.resolve(), wish))
+        return _told(run(options.keep.resolve(), wish, watch_for_end=_watch_for_end))
     with tempfile.TemporaryDirectory(prefix="galaxy-chaos-", ignore_cleanup_errors=True) as folder:
-        return _told(run(Path(folder), wish))
+        return _told(run(Path(folder), wish, watch_for_end=_watch_for_end))
+
+
+def _watch_for_end(cut_short: Callable[[], None]) -> None:
+    """Let TERM or Ctrl-C end the storm, and balance the books of what there was; a second ends all.
+
+    Also then everything that was started is ended and the disk unmounted.
+    """
+
+    def end(number: int, _: object) -> None:
+        print("ending early: no more trouble and orders, then the books", flush=True)
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, lambda *_: sys.exit(128 + number))
+        cut_short()
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, end)
 
 
 def _told(outcome: Outcome) -> int:

@@ -6,15 +6,17 @@ import random
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from attrs import define, field, frozen
 
+from tests.chaos import cutting
 from tests.chaos.balance import Books, balance, drained
 from tests.chaos.keeper import Daemon
 from tests.chaos.people import Crowd
 from tests.chaos.scene import Scene, running_scene
-from tests.chaos.storm import Storm
+from tests.chaos.storm import BOTH, Storm
 
 DETECTION_S, RECOVERY_S = 15.0, 60.0
 """What worst times are measured by."""
@@ -70,6 +72,7 @@ class Outcome:
             *(f"trouble: {kind}: {number}" for kind, number in sorted(storm.done.items())),
             *self.exits,
             *(f"SKIPPED: {text}" for text in self.skipped),
+            *(["CUT SHORT: somebody ended the storm early"] * storm.is_cut_short),
             *(f"PROBLEM: {text}" for text in self.problems),
             "",
             *storm.times.table(),
@@ -86,8 +89,16 @@ def replay(wish: Wish) -> str:
     return f"{words} --minutes {wish.minutes:g}" + (" --agent scripted" * (wish.opencode is None))
 
 
-def run(folder: Path, wish: Wish) -> Outcome:
-    """Run it in an empty folder; everything that it starts has ended when this returns."""
+def run(
+    folder: Path,
+    wish: Wish,
+    *,
+    watch_for_end: Callable[[Callable[[], None]], None] = lambda _: None,
+) -> Outcome:
+    """Run it in an empty folder; everything that it starts has ended when this returns.
+
+    `watch_for_end` is given what ends the storm early; the books are balanced all the same.
+    """
     with running_scene(
         folder,
         people=wish.people,
@@ -105,7 +116,11 @@ def run(folder: Path, wish: Wish) -> Outcome:
             kills=wish.kills,
             until=begun + wish.minutes * 60,
             has_long_freezes=wish.has_long_freezes,
+            can_cut=cutting.can_cut(),
         )
+        if not storm.can_cut:
+            scene.skipped.append("connections cut: `ss -K` is not there, or not allowed")
+        watch_for_end(storm.cut_short)
         writer = threading.Thread(
             target=_give, args=(crowd, storm, wish, begun), name="people", daemon=True
         )
@@ -134,11 +149,14 @@ def _give(crowd: Crowd, storm: Storm, wish: Wish, begun: float) -> None:
     """Give the orders in step with the storm, and the rest of them when it is over."""
     try:
         told_at = begun
-        while len(crowd.told) < wish.orders:
+        while len(crowd.told) < wish.orders and not storm.is_cut_short:
             if time.monotonic() - told_at > TELL_EVERY_S:
                 told_at = time.monotonic()
+                ended = sum(1 for _ in crowd.scene.layout.archive.glob("*.json"))
+                detected, recovered = storm.times.worst()
                 print(
-                    f"{told_at - begun:4.0f} s: {storm.killed} kills, {len(crowd.told)} orders",
+                    f"{told_at - begun:4.0f} s: {storm.killed} kills, {len(crowd.told)} orders, "
+                    f"{ended} ended; worst {detected:.1f} s noticed, {recovered:.1f} s recovered",
                     flush=True,
                 )
             passed = (time.monotonic() - begun) / (wish.minutes * 60)
@@ -159,9 +177,14 @@ def _wait_until_up(scene: Scene) -> None:
 
 
 def _judge(outcome: Outcome, scene: Scene) -> None:
-    detected, recovered = outcome.storm.times.worst()
+    times = outcome.storm.times
+    _, recovered = times.worst()
+    detected, _ = times.worst(lambda kind: not kind.endswith(BOTH))
     if outcome.drain_s is None:
         outcome.problems.append("it did not become quiet again")
+    unseen, _ = times.worst(lambda kind: kind.endswith(BOTH))
+    if unseen > 2 * DETECTION_S:
+        outcome.problems.append(f"trouble{BOTH}, was noticed after {unseen:.1f} s only")
     if detected > DETECTION_S:
         outcome.problems.append(f"trouble was noticed after {detected:.1f} s only")
     if recovered > RECOVERY_S:

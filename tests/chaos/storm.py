@@ -20,6 +20,7 @@ from functools import partial
 
 from attrs import define, field
 
+from tests.chaos import cutting
 from tests.chaos.keeper import Daemon
 from tests.chaos.people import Crowd
 from tests.chaos.scene import Scene
@@ -47,10 +48,15 @@ NETWORK: tuple[Mapping[str, object], ...] = (
     {"kind": "cut_after", "method": "sendMessage", "probability": 0.02},
     {"kind": "cut_body", "method": "sendMessage", "probability": 0.01},
     {"kind": "redeliver", "method": "getUpdates", "probability": 0.10, "count": 5},
+    {"kind": "reorder", "method": "getUpdates", "probability": 0.30},
     {"kind": "cut_before", "method": "getUpdates", "probability": 0.04},
     {"kind": "error", "method": "getUpdates", "probability": 0.04},
 )
 """What the way to Telegram does all the time."""
+CLOCK_OFF_BY_S = (-600.0, -120.0, -20.0, -3.0, 0.0, 0.0, 3.0, 20.0, 120.0, 600.0)
+"""How far the clock is off after a step; so much below `stale_after` that no message is too old."""
+BOTH = ", and hermes frozen for good"
+"""Goes with the name of trouble at the agent whose Hermes could not see it."""
 Trouble = Callable[[random.Random], None]
 
 
@@ -69,12 +75,18 @@ class Storm:
     until: float
     """When it ends at the latest (monotonic)."""
     has_long_freezes: bool = True
+    can_cut: bool = False
+    """Whether connections can be cut."""
     times: Times = field(factory=Times, init=False)
     done: Counter[str] = field(factory=Counter, init=False)
     killed: int = field(default=0, init=False)
     failures: list[str] = field(factory=list, init=False)
     ballast_s: float = field(default=0.0, init=False)
     """For how long the disk was full."""
+    is_cut_short: bool = field(default=False, init=False)
+    """Whether somebody wants it to end now, with what there is."""
+    _frozen: list[list[float]] = field(factory=list, init=False)
+    """From when until when Hermes was frozen for good; the last one may have no end yet."""
     _over: threading.Event = field(factory=threading.Event, init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False)
     _strace: str | None = field(factory=lambda: shutil.which("strace"), init=False)
@@ -88,12 +100,18 @@ class Storm:
         scene = self.scene
         lanes = [
             self._lane("gateway", self._at_daemon(scene.gateway), 1.0),
-            self._lane("hermes", self._at_daemon(scene.hermes), 6.0),
+            self._lane("hermes", self._at_daemon(scene.hermes), 4.0),
             self._lane("network", self._at_network(), 1.0),
             self._lane("files", self._at_files(), 1.0),
         ]
         if scene.has_agent:
-            lanes.append(self._lane("opencode", self._at_agent(), 4.0))
+            lanes.append(self._lane("opencode", self._at_agent(), 2.0))
+            if self.can_cut:
+                cuts: list[tuple[int, str, Trouble]] = [(1, "connections cut", self._cut)]
+                lanes.append(self._lane("lines to opencode", cuts, 5.0))
+        if scene.clock is not None:
+            steps: list[tuple[int, str, Trouble]] = [(1, "set", self._set_clock)]
+            lanes.append(self._lane("clock", steps, 6.0))
         for lane in lanes:
             lane.start()
         for lane in lanes:
@@ -104,6 +122,11 @@ class Storm:
     def is_over(self) -> bool:
         """Whether no new trouble begins."""
         return self._over.is_set()
+
+    def cut_short(self) -> None:
+        """End it now: no new trouble, no more orders; what was given is still looked after."""
+        self.is_cut_short = True
+        self._over.set()
 
     @property
     def progress(self) -> float:
@@ -202,7 +225,11 @@ class Storm:
         pid = daemon.signal(signal.SIGSTOP)
         if pid is None:
             return
+        window = [began]
+        if daemon is self.scene.hermes:
+            self._frozen.append(window)
         noticed = self._until(lambda: daemon.ended_at >= began, f"{daemon.name}'s watchdog fires")
+        window.append(noticed)
         self._count_kill()
         back = self._until_back(daemon, pid)
         self.times.add(f"{daemon.name} frozen for good", noticed - began, back - began)
@@ -270,7 +297,29 @@ class Storm:
             lambda: self.scene.server().get("server_id") != name, "opencode's end is noticed"
         )
         back = self._until(lambda: bool(self.scene.server().get("url")), "opencode listens again")
+        if any(window[0] < noticed and window[-1] > began for window in self._frozen):
+            kind += BOTH
         self.times.add(kind, noticed - began, back - began)
+
+    def _cut(self, chance: random.Random) -> None:
+        """Cut every connection to the agent; it and Hermes live on, or die of something else."""
+        name, _ = self._agent(chance)
+        url = str(self.scene.server().get("url"))
+        port = int(url.rpartition(":")[2])
+        began = time.monotonic()
+        cutting.cut(port)
+        back = self._until(
+            lambda: self.scene.server().get("server_id") != name or cutting.is_connected(port),
+            "Hermes is connected to opencode again",
+        )
+        if self.scene.server().get("server_id") == name:
+            self.times.add("connections to opencode cut", None, back - began)
+
+    # ---- the clock
+
+    def _set_clock(self, chance: random.Random) -> None:
+        if self.scene.clock is not None:
+            self.scene.clock.set_to(chance.choice(CLOCK_OFF_BY_S))
 
     def _freeze_agent(self, chance: random.Random) -> None:
         _, pid = self._agent(chance)

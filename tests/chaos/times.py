@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from attrs import define, field
 
@@ -31,12 +31,16 @@ class Times:
                 self._detected[kind].append(detected)
             self._recovered[kind].append(recovered)
 
-    def worst(self) -> tuple[float, float]:
-        """The longest detection and the longest recovery."""
+    def worst(self, is_meant: Callable[[str], bool] = lambda _: True) -> tuple[float, float]:
+        """The longest detection and the longest recovery, of the kinds that are meant."""
         with self._lock:
-            detected = [second for kind in self._detected.values() for second in kind]
-            recovered = [second for kind in self._recovered.values() for second in kind]
-        return max(detected, default=0.0), max(recovered, default=0.0)
+            longest = [
+                max(
+                    (s for kind, each in times.items() if is_meant(kind) for s in each), default=0.0
+                )
+                for times in (self._detected, self._recovered)
+            ]
+        return longest[0], longest[1]
 
     def table(self) -> list[str]:
         """A line for each kind, as Markdown."""

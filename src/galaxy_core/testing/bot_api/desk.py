@@ -157,7 +157,10 @@ class Desk:
         match name:
             case "getupdates":
                 forgets = fault is None or fault.kind != "redeliver"
-                return await self._updates.get(arguments, forgets=forgets), ""
+                updates = await self._updates.get(arguments, forgets=forgets)
+                if fault is not None and fault.kind == "reorder":
+                    self._chance.shuffle(updates)
+                return updates, ""
             case "setwebhook":
                 return self._webhooks.set(arguments)
             case "deletewebhook":

@@ -20,6 +20,7 @@ KINDS = {
     "cut_body": "takes effect, the connection breaks in the middle of the answer",
     "slow": "takes effect at once, the body trickles for `seconds`",
     "redeliver": "getUpdates overlooks its offset and gives the last `count` confirmed ones again",
+    "reorder": "getUpdates gives what it has in another order",
     "conflict": "409 as from a second poller",
     "unauthorized": "401 though the token is right",
     "not_found": "404 though the method is there",

@@ -137,6 +137,16 @@ async def test_redelivery_as_a_fault(call: Caller, ann: Person) -> None:
     assert [one["message"]["text"] for one in again] == ["one", "two"]
 
 
+async def test_updates_in_another_order(call: Caller, ann: Person) -> None:
+    """All of them, and every one once: only their order is not that of their numbers."""
+    for number in range(20):
+        ann.writes(str(number))
+    call.server.plan(Fault("reorder", method="getUpdates"))
+    first, second = await call.result("getUpdates"), await call.result("getUpdates")
+    assert first != second
+    assert sorted(first, key=lambda one: one["update_id"]) == second
+
+
 def test_unknown_faults_are_refused() -> None:
     """A plan that would never strike is a mistake of the test."""
     with pytest.raises(ValueError, match="must be in"):
