@@ -64,7 +64,9 @@ class OldAuditParts(OldRecords):
         The growing part must be there: it is what goes on from the parts that were put aside.
         """
         found: list[Path] = []
-        if not os.path.lexists(self._trail.path):
+        try:
+            os.lstat(self._trail.path)
+        except FileNotFoundError:
             return found
         for part in self._trail.full_parts():
             if part.stat().st_mtime >= before.timestamp():

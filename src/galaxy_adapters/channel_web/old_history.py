@@ -16,6 +16,7 @@ from pathlib import Path
 from anyio import to_thread
 from attrs import define
 
+from galaxy_adapters._files import storage_errors
 from galaxy_adapters.channel_web import _history
 from galaxy_adapters.channel_web._database import Database
 from galaxy_adapters.channel_web._files import ID
@@ -58,8 +59,12 @@ class OldHistory(OldRecords):
 
     async def _open(self, stack: contextlib.AsyncExitStack) -> Database | None:
         path = self._folder / HISTORY
-        if not path.exists():
-            return None
+        # Not `exists`, which calls missing whatever it cannot look at.
+        with storage_errors("look at", path):
+            try:
+                path.stat()
+            except FileNotFoundError:
+                return None
         database = Database(path, self._clock, self._incidents)
         stack.push_async_callback(database.close)
         await database.open()

@@ -232,7 +232,8 @@ class FilesystemOldFiles(OldFiles):
                     letters.add(path.name.removesuffix(".json"))
                     mentioned |= _mentioned(path)
         held = layout.queue_state / "held"
-        lanes = [held / name for name in _names(held)]
+        with storage_errors("list", held):
+            lanes = [path for path in _files_in(held) if path.is_dir()]
         for folder in (layout.orders, *lanes, layout.orders, layout.corrupted):
             for path in _files_in(folder):
                 mentioned |= _mentioned(path)
@@ -297,7 +298,7 @@ def _names(folder: Path) -> list[str]:
     with storage_errors("list", folder):
         try:
             return [path.name for path in folder.iterdir()]
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return []
 
 

@@ -84,6 +84,15 @@ from galaxy_core.testing.contracts.note_store import (  # noqa: E402
     NoteStoreContract,
     NoteStoreHarness,
 )
+from galaxy_core.testing.contracts.old_files import (  # noqa: E402
+    OldFilesContract,
+    OldFilesHarness,
+)
+from galaxy_core.testing.contracts.old_records import (  # noqa: E402
+    OldRecordsContract,
+    OldRecordsFeatures,
+    OldRecordsHarness,
+)
 from galaxy_core.testing.contracts.order_catalogue import OrderCatalogueContract  # noqa: E402
 from galaxy_core.testing.contracts.order_files import (  # noqa: E402
     OrderFilesContract,
@@ -154,6 +163,11 @@ __all__ = [
     "MenuHarness",
     "NoteStoreContract",
     "NoteStoreHarness",
+    "OldFilesContract",
+    "OldFilesHarness",
+    "OldRecordsContract",
+    "OldRecordsFeatures",
+    "OldRecordsHarness",
     "OrderCatalogueContract",
     "OrderFilesContract",
     "OrderFilesHarness",

@@ -32,6 +32,7 @@ from galaxy_core.testing.memory.incident_sink import MemoryIncidentSink
 from galaxy_core.testing.memory.inventory import MemoryInventory
 from galaxy_core.testing.memory.machine_folder import MemoryMachineFolder
 from galaxy_core.testing.memory.note_store import MemoryNoteStore, NoteBox
+from galaxy_core.testing.memory.old_files import MemoryOldFiles, MemoryOldRecords, OldRecord
 from galaxy_core.testing.memory.order_catalogue import MemoryOrderCatalogue
 from galaxy_core.testing.memory.order_files import MemoryOrderFiles
 from galaxy_core.testing.memory.order_queue import MemoryOrderQueue
@@ -75,6 +76,8 @@ __all__ = [
     "MemoryInventory",
     "MemoryMachineFolder",
     "MemoryNoteStore",
+    "MemoryOldFiles",
+    "MemoryOldRecords",
     "MemoryOrderCatalogue",
     "MemoryOrderFiles",
     "MemoryOrderQueue",
@@ -89,6 +92,7 @@ __all__ = [
     "MemoryTrailIndex",
     "MemoryTranscriber",
     "NoteBox",
+    "OldRecord",
     "Pause",
     "Script",
     "SentPart",

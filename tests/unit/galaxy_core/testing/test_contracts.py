@@ -47,12 +47,6 @@ from tests import contract as contract_tests
 DRIVING = {FrontDesk, Insight, Records}
 """Ports that services implement: what they owe is in the services' own tests."""
 
-WITHOUT_SUITES = {
-    OldFiles,
-    OldRecords,
-}
-"""Ports with one adapter each, none of which others are asked to write: tested where they are."""
-
 SUITES: dict[type, type] = {
     AgentCare: contracts.AgentCareContract,
     AlertBook: contracts.AlertBookContract,
@@ -69,6 +63,8 @@ SUITES: dict[type, type] = {
     Inventory: contracts.InventoryContract,
     MachineFolder: contracts.MachineFolderContract,
     NoteStore: contracts.NoteStoreContract,
+    OldFiles: contracts.OldFilesContract,
+    OldRecords: contracts.OldRecordsContract,
     OrderCatalogue: contracts.OrderCatalogueContract,
     OrderFiles: contracts.OrderFilesContract,
     OrderQueue: contracts.OrderQueueContract,
@@ -97,7 +93,7 @@ def all_ports() -> list[type]:
             if isinstance(value, type)
             and value.__module__ == module.__name__
             and Protocol in value.__bases__
-            and value not in DRIVING | WITHOUT_SUITES
+            and value not in DRIVING
         ]
     return found
 
