@@ -12,6 +12,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +25,7 @@ from galaxy_adapters._files import (
     storage_unavailable,
     sync_directory,
 )
+from galaxy_adapters._sqlite import COMPANIONS, connect, is_damage
 from galaxy_adapters.channel_web._schema import NUMBER_STEP, TABLES, VERSION
 from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.incident import Incident, IncidentSeverity
@@ -32,9 +34,7 @@ from galaxy_core.ports.incident_sink import IncidentSink
 
 T = TypeVar("T")
 
-_BUSY_SECONDS = 10.0
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_COMPANIONS = ("-wal", "-shm", "-journal")
+_BUSY = timedelta(seconds=10)
 
 
 @define(eq=False)
@@ -104,7 +104,7 @@ class Database:
             try:
                 self._prepare()
             except sqlite3.DatabaseError as error:
-                if _plain(error) not in _DAMAGED:
+                if not is_damage(error):
                     raise
                 self._set_aside(str(error))
                 self._prepare()
@@ -147,13 +147,7 @@ class Database:
         return version
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?mode=rw",
-            uri=True,
-            timeout=_BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-        )
+        connection = connect(self.path, patience=_BUSY)
         connection.execute("PRAGMA trusted_schema = OFF")
         return connection
 
@@ -165,7 +159,7 @@ class Database:
 
     def _set_aside(self, reason: str) -> None:
         kept = self.path.with_name(f"{self.path.name}.corrupt-{self._clock.now():%Y%m%dT%H%M%S%fZ}")
-        for ending in ("", *_COMPANIONS):
+        for ending in ("", *COMPANIONS):
             with contextlib.suppress(FileNotFoundError):
                 self.path.with_name(self.path.name + ending).rename(f"{kept}{ending}")
         sync_directory(self.path.parent)
@@ -196,7 +190,3 @@ class Database:
             raise StorageUnavailable(
                 f"Cannot {deed} {self.path}: {error}. Look at the disk and its permissions."
             ) from error
-
-
-def _plain(error: sqlite3.Error) -> int:
-    return int(getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF

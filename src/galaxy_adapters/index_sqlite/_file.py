@@ -14,12 +14,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from attrs import define, field
 
@@ -29,21 +28,18 @@ from galaxy_adapters._files import (
     refuse_network_folder,
     storage_unavailable,
 )
+from galaxy_adapters._sqlite import COMPANIONS, Identity, Readers, connect, is_damage
 from galaxy_adapters.index_sqlite import _schema
 from galaxy_core.domain.errors import StorageUnavailable
 
 T = TypeVar("T")
-Identity: TypeAlias = tuple[int, int]
 
-_COMPANIONS = ("-wal", "-shm", "-journal")
 _MODE = 0o600
 """Lines tell how orders begin."""
-_BUSY_S = 5.0
+_BUSY = timedelta(seconds=5)
 _LOG_PAGES, _LOG_LIMIT_BYTES = 10_000, 8 << 20
 """Each move of the log into the file writes pages again and syncs twice: seldom is cheaper."""
 _CACHE_KIB = 8_192
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_PRIMARY = 0xFF
 
 
 @define(eq=False)
@@ -51,8 +47,10 @@ class IndexFile:
     """One index as one process has it open.  Blocks; any thread may call."""
 
     path: Path
-    _lock: threading.Lock = field(factory=threading.Lock, init=False)
-    _idle: list[tuple[Identity, sqlite3.Connection]] = field(factory=list, init=False)
+    _readers: Readers = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._readers = Readers(lambda: _connect(self.path))
 
     # ---- reading
 
@@ -65,7 +63,7 @@ class IndexFile:
             identity = _identity(self.path)
             if identity is None:
                 return otherwise
-            connection = self._take(identity)
+            connection = self._readers.take(identity)
             try:
                 connection.execute("BEGIN")  # one state for all that it asks
                 (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -74,34 +72,14 @@ class IndexFile:
             except BaseException:
                 connection.close()
                 raise
-            self._give_back(identity, connection)
+            self._readers.give_back(identity, connection)
         except (sqlite3.Error, OSError) as error:
             raise self.unavailable("read", error) from error
         return answer
 
     def close(self) -> None:
         """Close what is not in use.  Safe twice."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for _, connection in idle:
-            connection.close()
-
-    def _take(self, identity: Identity) -> sqlite3.Connection:
-        while True:
-            with self._lock:
-                if not self._idle:
-                    break
-                known, connection = self._idle.pop()
-            if known == identity:
-                return connection
-            connection.close()
-        connection = _connect(self.path)
-        connection.execute("PRAGMA query_only = ON")
-        return connection
-
-    def _give_back(self, identity: Identity, connection: sqlite3.Connection) -> None:
-        with self._lock:
-            self._idle.append((identity, connection))
+        self._readers.close()
 
     # ---- feeding
 
@@ -134,7 +112,7 @@ class IndexFile:
             try:
                 return self._open()
             except sqlite3.DatabaseError as error:
-                if not _is_damage(error):
+                if not is_damage(error):
                     raise
                 self._throw_away()
                 return self._open()
@@ -151,7 +129,7 @@ class IndexFile:
             return error
         if isinstance(error, OSError):
             return storage_unavailable(deed, self.path, error)
-        if _is_damage(error):
+        if is_damage(error):
             with contextlib.suppress(OSError):
                 self._beside(".damaged").touch()
         return StorageUnavailable(f"Cannot {deed} the index {self.path}: {error}.")
@@ -180,7 +158,7 @@ class IndexFile:
         return connection
 
     def _throw_away(self) -> None:
-        for ending in ("", *_COMPANIONS, ".damaged"):
+        for ending in ("", *COMPANIONS, ".damaged"):
             self._beside(ending).unlink(missing_ok=True)
 
     def _beside(self, ending: str) -> Path:
@@ -188,13 +166,7 @@ class IndexFile:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw",
-        uri=True,
-        timeout=_BUSY_S,
-        isolation_level=None,  # transactions begin and end where it is written
-        check_same_thread=False,
-    )
+    connection = connect(path, patience=_BUSY)
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     return connection
 
@@ -205,8 +177,3 @@ def _identity(path: Path) -> Identity | None:
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    code = getattr(error, "sqlite_errorcode", None)
-    return isinstance(code, int) and code & _PRIMARY in _DAMAGED

@@ -16,6 +16,7 @@ from typing import TypeAlias, TypeVar
 
 from attrs import define, field
 
+from galaxy_adapters._sqlite import Identity, Readers
 from galaxy_adapters.notes_sqlite._errors import (
     copy_of,
     is_harmless,
@@ -23,7 +24,7 @@ from galaxy_adapters.notes_sqlite._errors import (
     leaves_connection,
     refusal,
 )
-from galaxy_adapters.notes_sqlite._opening import Identity, Opening, connect, identity_of
+from galaxy_adapters.notes_sqlite._opening import Opening, connect_ready, identity_of
 from galaxy_core.domain.errors import StorageUnavailable
 
 T = TypeVar("T")
@@ -40,9 +41,12 @@ class Database:
     """The file that was checked; None: the next call checks."""
     _writer: tuple[Identity, sqlite3.Connection] | None = field(default=None, init=False)
     """Touched by whoever writes, and by nobody else."""
-    _idle: list[tuple[Identity, sqlite3.Connection]] = field(factory=list, init=False)
+    _readers: Readers = field(init=False)
     _is_closed: bool = field(default=False, init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._readers = Readers(self._connect)
 
     @property
     def path(self) -> Path:
@@ -58,7 +62,7 @@ class Database:
         """Look something up.  Safe in several threads.  Raises `StorageUnavailable`."""
         with self._translated("read"):
             identity = self._ready()
-            connection = self._take_reader(identity)
+            connection = self._readers.take(identity)
             try:
                 answer = deed(connection)
             except BaseException:
@@ -84,9 +88,7 @@ class Database:
         """Close all connections, after the last write has returned.  Safe twice."""
         with self._lock:
             self._is_closed = True
-            idle, self._idle = self._idle, []
-        for _, connection in idle:
-            connection.close()
+        self._readers.close()
         self._drop_writer()
 
     def closed(self) -> StorageUnavailable:
@@ -123,30 +125,21 @@ class Database:
         if self._writer is not None and self._writer[0] != identity:
             self._drop_writer()
         if self._writer is None:
-            fresh = connect(self.path, patience=self.opening.patience, is_reader=False)
-            self._writer = (identity, fresh)
+            self._writer = (identity, self._connect())
         return self._writer[1]
+
+    def _connect(self) -> sqlite3.Connection:
+        return connect_ready(self.path, patience=self.opening.patience)
 
     def _drop_writer(self) -> None:
         if self._writer is not None:
             self._writer[1].close()
             self._writer = None
 
-    def _take_reader(self, identity: Identity) -> sqlite3.Connection:
-        while True:
-            with self._lock:
-                if not self._idle:
-                    break
-                known, connection = self._idle.pop()
-            if known == identity:
-                return connection
-            connection.close()
-        return connect(self.path, patience=self.opening.patience, is_reader=True)
-
     def _give_back(self, identity: Identity, connection: sqlite3.Connection) -> None:
         with self._lock:
             if not self._is_closed:
-                self._idle.append((identity, connection))
+                self._readers.give_back(identity, connection)
                 return
         connection.close()
 

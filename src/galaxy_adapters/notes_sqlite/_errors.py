@@ -7,14 +7,12 @@ import sqlite3
 from pathlib import Path
 
 from galaxy_adapters._files import storage_unavailable
+from galaxy_adapters._sqlite import plain_code
 from galaxy_core.domain.errors import GalaxyError, StorageUnavailable
 
-_PRIMARY = 0xFF
-"""SQLite's extended codes hold the plain one in their lowest byte."""
 _SHARED_MEMORY_FULL = sqlite3.SQLITE_IOERR | (19 << 8)
 """SQLITE_IOERR_SHMSIZE: the file `-shm` could not grow."""
 
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _HARMLESS = frozenset(
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_TOOBIG}
 )
@@ -50,10 +48,10 @@ def refusal(deed: str, path: Path, error: BaseException) -> StorageUnavailable |
         return storage_unavailable(deed, path, error)
     if isinstance(error, MemoryError):
         return StorageUnavailable(f"Cannot {deed} {path}: there is not enough memory.")
-    code = getattr(error, "sqlite_errorcode", None)
-    if not isinstance(error, sqlite3.Error) or not isinstance(code, int):
+    plain = plain_code(error)
+    if not isinstance(error, sqlite3.Error) or plain is None:
         return None
-    number, why = _ADVICE.get(code) or _ADVICE.get(code & _PRIMARY) or (None, str(error))
+    number, why = _ADVICE.get(error.sqlite_errorcode) or _ADVICE.get(plain) or (None, str(error))
     unavailable = StorageUnavailable(f"Cannot {deed} {path}: {why} ({error.sqlite_errorname}).")
     unavailable.errno = number
     return unavailable
@@ -61,12 +59,12 @@ def refusal(deed: str, path: Path, error: BaseException) -> StorageUnavailable |
 
 def is_of_one_call(error: BaseException | None) -> bool:
     """Whether a smaller transaction may succeed where this one failed."""
-    return _plain(error) in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_TOOBIG}
+    return plain_code(error) in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_TOOBIG}
 
 
 def is_harmless(error: BaseException | None) -> bool:
     """Whether the file is as good as before."""
-    return _plain(error) in _HARMLESS
+    return plain_code(error) in _HARMLESS
 
 
 def leaves_connection(error: BaseException | None) -> bool:
@@ -75,17 +73,12 @@ def leaves_connection(error: BaseException | None) -> bool:
     After a failed sync too: it knows that the log ends before what it could not sync, and writes
     over it.  One opened anew would find a whole transaction there that the caller was refused.
     """
-    return is_harmless(error) or _plain(error) == sqlite3.SQLITE_IOERR
+    return is_harmless(error) or plain_code(error) == sqlite3.SQLITE_IOERR
 
 
 def is_full(error: BaseException | None) -> bool:
     """Whether there was no room."""
-    return _plain(error) == sqlite3.SQLITE_FULL
-
-
-def is_damage(error: BaseException | None) -> bool:
-    """Whether SQLite takes the file for broken."""
-    return _plain(error) in _DAMAGED
+    return plain_code(error) == sqlite3.SQLITE_FULL
 
 
 def copy_of(error: StorageUnavailable) -> StorageUnavailable:
@@ -94,8 +87,3 @@ def copy_of(error: StorageUnavailable) -> StorageUnavailable:
     copy.errno = error.errno
     copy.__cause__ = error.__cause__
     return copy
-
-
-def _plain(error: BaseException | None) -> int | None:
-    code = getattr(error, "sqlite_errorcode", None)
-    return code & _PRIMARY if isinstance(code, int) else None

@@ -24,7 +24,6 @@ import stat
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeAlias
 
 from attrs import frozen
 
@@ -36,19 +35,16 @@ from galaxy_adapters._files import (
     rename_exclusively,
     sync_directory,
 )
-from galaxy_adapters.notes_sqlite._errors import is_damage, is_full
+from galaxy_adapters._sqlite import COMPANIONS, Identity, connect, is_damage
+from galaxy_adapters.notes_sqlite._errors import is_full
 from galaxy_adapters.notes_sqlite._rows import SCHEMA, SCHEMA_VERSION
 from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.incident import Incident, IncidentSeverity
 from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.incident_sink import IncidentSink
 
-Identity: TypeAlias = tuple[int, int]
-
 RETOLD_FOR = timedelta(days=1)
 """Incidents of this age are reported at each start: the last process may have died first."""
-_COMPANIONS = ("-wal", "-shm", "-journal")
-"""The last one exists only while a new database is turned to a write-ahead log."""
 _REASON = ".reason"
 _MODE = 0o600
 _WAL_LIMIT_BYTES = 16 << 20
@@ -64,28 +60,15 @@ def identity_of(path: Path) -> Identity | None:
     return found.st_dev, found.st_ino
 
 
-def connect(path: Path, *, patience: timedelta, is_reader: bool) -> sqlite3.Connection:
+def connect_ready(path: Path, *, patience: timedelta) -> sqlite3.Connection:
     """Open a database that was made ready; any thread may use it, one at a time."""
-    connection = _connect(path, patience)
+    connection = connect(path, patience=patience)
     try:
         _set_up(connection)
-        if is_reader:
-            connection.execute("PRAGMA query_only = ON")
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _connect(path: Path, patience: timedelta) -> sqlite3.Connection:
-    """Reads nothing yet: the first statement does."""
-    return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw",
-        uri=True,
-        timeout=patience.total_seconds(),
-        isolation_level=None,  # transactions begin and end where it is written here
-        check_same_thread=False,
-    )
 
 
 def _set_up(connection: sqlite3.Connection) -> None:
@@ -143,7 +126,7 @@ class Opening:
         try:
             kind = os.lstat(self.path).st_mode
         except FileNotFoundError:
-            if any(os.path.lexists(self._beside(ending)) for ending in _COMPANIONS):
+            if any(os.path.lexists(self._beside(ending)) for ending in COMPANIONS):
                 self._set_aside("It was left without its database.")
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             os.close(os.open(self.path, flags, _MODE))
@@ -154,7 +137,7 @@ class Opening:
 
     def _protect(self) -> None:
         """Take from others what an editor or a copy gave them; new files are made so."""
-        for ending in ("", *_COMPANIONS):
+        for ending in ("", *COMPANIONS):
             with contextlib.suppress(FileNotFoundError):
                 file = self._beside(ending)
                 if os.lstat(file).st_mode & 0o077:
@@ -162,7 +145,7 @@ class Opening:
 
     def _check(self) -> str | None:
         """Look whether the database is whole and ours; else set it aside and say what is wrong."""
-        connection = _connect(self.path, self.patience)
+        connection = connect(self.path, patience=self.patience)
         try:
             fault = self._fault(connection)
             if fault is not None:
@@ -230,7 +213,7 @@ class Opening:
             note = kept.with_name(kept.name + _REASON)
             if create_durably(note, reason.encode("utf-8", "replace") + b"\n", mode=_MODE):
                 break
-        for ending in ("", *_COMPANIONS):
+        for ending in ("", *COMPANIONS):
             with contextlib.suppress(FileNotFoundError):
                 rename_exclusively(
                     os.fspath(self._beside(ending)), os.fspath(kept.with_name(kept.name + ending))

@@ -77,7 +77,7 @@ async def test_every_commit_is_synced(place: Place) -> None:
         await store.get("ask", "a")
         database = store._database
         assert database._writer is not None
-        for connection in (database._writer[1], database._idle[0][1]):
+        for connection in (database._writer[1], database._readers._idle[0][1]):
             assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
             assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
@@ -210,7 +210,7 @@ async def test_closing_under_cancellation(place: Place, gate: Gate) -> None:
             scope.cancel()
             await anyio.sleep_forever()
     assert store._database._writer is None
-    assert store._database._idle == []
+    assert store._database._readers._idle == []
     assert await place.keys() == ["a"]
 
 
