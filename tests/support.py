@@ -1,12 +1,20 @@
 """What the tests of several folders share."""
 
+from __future__ import annotations
+
+import importlib.util
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 PROJECT_ROOT = Path(__file__).parent.parent
 BROWSER = PROJECT_ROOT / "tests" / "browser"
@@ -45,7 +53,21 @@ def opencode_binary() -> Path:
     return Path(installed.stdout.strip())
 
 
-def chromium_launch() -> dict[str, Any]:
+@contextmanager
+def started_browser() -> Iterator[Browser]:
+    """Start a Chromium that pages can be opened in."""
+    if importlib.util.find_spec("playwright") is None:
+        require_or_skip("Playwright is not installed: run `make setup`")
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415  it may be missing
+
+    launch = _chromium_launch()
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(**launch)
+        yield started
+        started.close()
+
+
+def _chromium_launch() -> dict[str, Any]:
     """Say how Playwright starts the browser: the named, the unpacked or an installed one.
 
     Where the tests run as root, as in many containers, Chromium has no sandbox of its own.

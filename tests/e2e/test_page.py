@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from galaxy_core.testing.scripted_llm import ScriptedModelServer
 from galaxy_core.wire.layout import Layout
 from tests.e2e.machine import eventually
 from tests.e2e.up import Up, bare_environment
-from tests.support import axe_script, chromium_launch, require_or_skip
+from tests.support import axe_script, started_browser
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Response
@@ -81,15 +80,8 @@ def up(
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One browser for all tests."""
-    if importlib.util.find_spec("playwright") is None:
-        require_or_skip("Playwright is not installed: run `make setup`")
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415  it may be missing
-
-    launch = chromium_launch()
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(**launch)
-        yield started
-        started.close()
+    with started_browser() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Iterator
 from datetime import timedelta
@@ -21,7 +20,7 @@ from galaxy_core.domain.state import OrderState
 from galaxy_core.domain.status import Draft, Notice, OrderStatus, PressAnswered
 from galaxy_core.ports.command_menu import MenuEntry
 from tests.integration.chat_site import ChatSite
-from tests.support import axe_script, chromium_launch, require_or_skip
+from tests.support import axe_script, started_browser
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Request
@@ -46,15 +45,8 @@ def f():
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One browser for all tests."""
-    if importlib.util.find_spec("playwright") is None:
-        require_or_skip("Playwright is not installed: run `make setup`")
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415  it may be missing
-
-    launch = chromium_launch()
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(**launch)
-        yield started
-        started.close()
+    with started_browser() as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -1,14 +1,11 @@
 """`galaxy-gateway`: what stands in its way, and what the settings mean for it."""
 
 import json
-import logging
 import os
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import structlog
 
 from galaxy_adapters._files import exclusive_lock
 from galaxy_apps.exit_codes import ExitCode
@@ -32,20 +29,14 @@ DEFAULTS = {
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restored_logging: None) -> Path:
     """The current folder is a project with a token; the log is put back after it."""
     for name in ("GALAXY_CONFIG", "GALAXY_TELEGRAM_TOKEN", "GALAXY_TELEGRAM_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".galaxy").mkdir()
     configure(tmp_path)
-    root = logging.getLogger()
-    handlers, level, own = root.handlers[:], root.level, structlog.get_config()
-    yield tmp_path
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    structlog.configure(**own)
+    return tmp_path
 
 
 def configure(folder: Path, **settings: object) -> None:

@@ -4,7 +4,6 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -13,20 +12,6 @@ from galaxy_apps.logging import Redactor, configure_logging
 
 TOKEN = "123456789:AAaaBBbbCCccDDddEEeeFFffGGggHHhh_-x"
 PASSWORD = 'pass "word"\\'
-
-
-@pytest.fixture
-def restored_logging() -> Iterator[None]:
-    """Give the process its own log back."""
-    root = logging.getLogger()
-    handlers, level, own = root.handlers[:], root.level, structlog.get_config()
-    # Some test before may have left them captured: they are captured only once.
-    logging.captureWarnings(capture=False)
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    structlog.configure(**own)
 
 
 class Terminal(io.StringIO):

@@ -1,13 +1,10 @@
 """Commands, run in this process: what they say when they cannot do what is asked."""
 
 import json
-import logging
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from galaxy_apps.cli.main import main
 from galaxy_apps.exit_codes import ExitCode
@@ -16,19 +13,13 @@ from galaxy_core.wire.layout import Layout
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restored_logging: None) -> Path:
     """The current folder is a project with a machine called lab; the log is put back after it."""
     for name in ("GALAXY_CONFIG", "GALAXY_WORKERS", "GALAXY_OPENCODE_BIN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     assert main(["init", "--yes", "--name", "lab", "--dispatcher", "scripted"]) == ExitCode.OK
-    root = logging.getLogger()
-    handlers, level, own = root.handlers[:], root.level, structlog.get_config()
-    yield tmp_path
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    structlog.configure(**own)
+    return tmp_path
 
 
 @pytest.mark.parametrize(

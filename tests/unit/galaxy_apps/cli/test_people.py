@@ -1,14 +1,11 @@
 """`galaxy pair` and `galaxy people`: who may talk to the bot."""
 
 import json
-import logging
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import anyio
 import pytest
-import structlog
 
 from galaxy_apps.cli.main import main
 from galaxy_apps.exit_codes import ExitCode
@@ -20,20 +17,14 @@ from galaxy_core.wire.layout import Layout
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restored_logging: None) -> Path:
     """The current folder is a project whose settings name two people; the log is put back."""
     for name in ("GALAXY_CONFIG", "GALAXY_TELEGRAM_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".galaxy").mkdir()
     write_settings(tmp_path, authorized_users=[5, 6], roles={"6": "viewer"})
-    root = logging.getLogger()
-    handlers, level, own = root.handlers[:], root.level, structlog.get_config()
-    yield tmp_path
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    structlog.configure(**own)
+    return tmp_path
 
 
 def write_settings(folder: Path, **settings: object) -> None:
