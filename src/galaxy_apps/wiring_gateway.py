@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from galaxy_adapters.channel_web import WebChannel
     from galaxy_apps.vigil import Vigil
     from galaxy_core.ports.audit_sink import AuditSink
+    from galaxy_core.ports.audit_trail import AuditTrail
     from galaxy_core.ports.channel import Channel
     from galaxy_core.ports.command_menu import CommandMenu
     from galaxy_core.ports.outbox import Outbox
@@ -144,6 +145,7 @@ async def build_gateway(
             transcriber=await _transcriber(home, stack),
             reports={n: each for n, each in channels.items() if isinstance(each, Reporting)},
             presences=_presences(home, places),
+            home_trail=_home_trail(home, places),
             anchors=_anchors(home, places),
         )
         if vigil is not None:
@@ -200,6 +202,12 @@ async def machine_ports(place: Place, sinks: Sinks, stack: AsyncExitStack) -> Ma
         audit_trail=place.audit_trail(),
         trail=Trail(sink, place.clock(), machine.name),
     )
+
+
+def _home_trail(home: Home, places: Sequence[Place]) -> AuditTrail | None:
+    """The gateway's own trail, where no machine has it."""
+    is_shared = any(place.layout.repo_path == home.layout.repo_path for place in places)
+    return None if is_shared else home.audit_trail()
 
 
 def _presences(home: Home, places: Sequence[Place]) -> list[Presence]:

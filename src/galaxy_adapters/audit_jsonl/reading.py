@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from galaxy_adapters.audit_jsonl._line import has_link, read_record
 from galaxy_adapters.audit_jsonl._parts import MAX_LINE_BYTES, Trail, close_all
-from galaxy_core.domain.audit import AuditQuery, AuditRecord
+from galaxy_core.domain.audit import AuditQuery, AuditRecord, AuditSeverity
 
 __all__ = ["read_newest"]
 
@@ -63,8 +63,13 @@ class Matcher:
             for word in (query.event_type, query.order_id)
             if word is not None and word.isascii()
         ]
-        self._own_needle = (
-            b'"severity":"%b"' % query.severity.value.encode() if query.severity else b""
+        wanted = query.severities or frozenset(AuditSeverity)
+        if query.severity is not None:
+            wanted = frozenset({query.severity})
+        self._own_needles = (
+            [b'"severity":"%b"' % each.value.encode() for each in wanted]
+            if len(wanted) < len(AuditSeverity)
+            else [b""]
         )
         self._older_in_a_row = 0
 
@@ -89,7 +94,8 @@ class Matcher:
         if any(needle not in line for needle in self._needles):
             return False
         # Lines of others spell severities as they like; ours do not.
-        return self._own_needle in line or not has_link(line.rstrip(b"\n"))
+        is_like_ours = any(needle in line for needle in self._own_needles)
+        return is_like_ours or not has_link(line.rstrip(b"\n"))
 
     def _note_age(self, timestamp: datetime, since: datetime) -> None:
         self._older_in_a_row = self._older_in_a_row + 1 if timestamp < since else 0

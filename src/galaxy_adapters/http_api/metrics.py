@@ -93,9 +93,9 @@ def write(figures: Figures, overview: Overview, *, version: str) -> str:
         _family(
             "galaxy_opencode_up",
             "gauge",
-            "Whether a Hermes works and takes orders for the agent.",
+            "Whether a Hermes takes orders, and its agent answered when it was asked last.",
             [
-                ({"machine": m.name}, int(is_up and m.heartbeat.status == "running"))
+                ({"machine": m.name}, int(is_up and m.heartbeat.takes_orders))
                 for m in machines
                 if m.heartbeat is not None and m.heartbeat.dispatcher != "scripted"
                 for is_up in [figures.is_agent_up.get(m.name, False)]

@@ -207,7 +207,7 @@ def status_of(machine: MachineInsight, now: datetime) -> StatusDocument:
         processed=sum(ended.values()),
         failed=ended[Outcome.FAILED] + ended[Outcome.EXPIRED] + ended[Outcome.DEAD],
         uptime_human=_span(now - beat.started_at) if beat is not None and is_up else "N/A",
-        opencode_healthy=is_up and beat is not None and beat.status == "running",
+        opencode_healthy=is_up and beat is not None and beat.takes_orders,
         galaxy_mcp_running=False,
         disk_usage=used,
         outbox_count=machine.outbox,

@@ -100,6 +100,8 @@ class AuditQuery:
     limit: int | None = 100
     """The newest so many, given oldest first."""
     severity: AuditSeverity | None = None
+    severities: frozenset[AuditSeverity] | None = None
+    """One of these."""
     event_type: str | None = None
     since: datetime | None = None
     order_id: str | None = None
@@ -108,6 +110,7 @@ class AuditQuery:
         """Whether the event is one of those wanted, `limit` apart."""
         return (
             (self.severity is None or event.severity == self.severity)
+            and (self.severities is None or event.severity in self.severities)
             and (self.event_type is None or event.event_type == self.event_type)
             and (self.since is None or event.timestamp >= self.since)
             and (self.order_id is None or event.order_id == self.order_id)

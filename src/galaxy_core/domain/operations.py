@@ -139,3 +139,11 @@ class Heartbeat:
     """`hermes`, or `gateway`, whose `machine` is its own name."""
     channels: tuple[ChannelSign, ...] = ()
     """The gateway's ways to people."""
+    agent_answers: bool | None = None
+    """Whether Hermes' agent answered when it was asked last; None: it cannot be asked, or nobody
+    has needed it so far."""
+
+    @property
+    def takes_orders(self) -> bool:
+        """Whether this Hermes works and hands orders to an agent that is well, for all it knows."""
+        return self.status == "running" and self.agent_answers is not False

@@ -51,6 +51,7 @@ def decode_heartbeat(data: bytes) -> Heartbeat:
         dispatcher=read.word("dispatcher"),
         daemon=read.word("daemon") or HERMES,
         channels=_channels(wire.get("channels")),
+        agent_answers=answers if type(answers := wire.get("agent_answers")) is bool else None,
     )
 
 
@@ -95,6 +96,7 @@ _MEMBERS: Table = {
     "version": ("version", lambda heartbeat: heartbeat.version),
     "dispatcher": ("dispatcher", lambda heartbeat: heartbeat.dispatcher),
     "channels": ("channels", _sign_members),
+    "agent_answers": ("agent_answers", lambda heartbeat: heartbeat.agent_answers),
 }
 _SIGN_MEMBERS: Table = {
     "heard_at": time_writer("heard_at"),

@@ -21,7 +21,9 @@ class StatusDocument:
     processed: Annotated[int, "Orders that ended, however they ended."]
     failed: Annotated[int, "Those of them that failed, expired, or were given up."]
     uptime_human: Annotated[str, "How long Hermes has run; `N/A` when it does not."]
-    opencode_healthy: Annotated[bool, "Whether the machine's Hermes works and takes orders."]
+    opencode_healthy: Annotated[
+        bool, "Whether Hermes takes orders, and its agent answers or can be started."
+    ]
     galaxy_mcp_running: Annotated[bool, "False: there is no such daemon any more."]
     disk_usage: Annotated[str, "Used part of the disk, as `26%`."]
     outbox_count: Annotated[int, "Letters that wait to be delivered."]

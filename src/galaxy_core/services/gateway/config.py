@@ -105,6 +105,8 @@ class GatewayPorts:
     """Channels, by name, that know how they get on with their other side."""
     presences: Sequence[Presence] = ()
     """Where the gateway says that it lives: in each folder that it serves."""
+    home_trail: AuditTrail | None = None
+    """The gateway's own trail, for reading; None where it is one of the machines'."""
     anchors: AnchorDesk | None = None
     """Writes the heads of the trails down, where that is wanted."""
 

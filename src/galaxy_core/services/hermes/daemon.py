@@ -20,6 +20,7 @@ from galaxy_core.domain.ids import LeaseToken
 from galaxy_core.domain.incident import Incident
 from galaxy_core.domain.operations import ControlCommand, Heartbeat
 from galaxy_core.domain.response import Outcome
+from galaxy_core.ports.agent_care import AgentCare
 from galaxy_core.services._concurrency import either
 from galaxy_core.services.hermes.config import HermesConfig, HermesPorts
 from galaxy_core.services.hermes.worker import Left, Worker
@@ -65,6 +66,7 @@ class Hermes:
     _has_left_runs: bool = field(default=False, init=False)
     _processed: int = field(default=0, init=False)
     _failed: int = field(default=0, init=False)
+    _agent_answers: bool | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         ports, machine = self._ports, self._config.machine
@@ -113,6 +115,8 @@ class Hermes:
                 tasks.start_soon(self._warm_up, name="warm-up")
             tasks.start_soon(self._keep_leases, name="leases")
             tasks.start_soon(self._keep_beating, name="heartbeat")
+            if isinstance(self._ports.dispatcher, AgentCare):
+                tasks.start_soon(self._keep_asking_agent, self._ports.dispatcher, name="agent")
             tasks.start_soon(self._hear_people, tasks, name="control")
             async with anyio.create_task_group() as workers:
                 await self._claim_until_stopped(workers, until_idle=until_idle)
@@ -260,8 +264,21 @@ class Hermes:
                 pid=self._pid,
                 version=self._version or None,
                 dispatcher=self._ports.dispatcher.name,
+                agent_answers=self._agent_answers,
             )
         )
+
+    async def _keep_asking_agent(self, agent: AgentCare) -> None:
+        """Know whether the agent answers; a beat must not wait for it."""
+        while True:
+            try:
+                health = await agent.look()
+                self._agent_answers = None if health is None else health.is_ready
+            except Exception:
+                # Supervision point: a look that breaks must not end the orders that run.
+                log.exception("agent.look_crashed")
+                self._agent_answers = False
+            await self._ports.clock.sleep(self._config.heartbeat_every)
 
     async def _hear_people(self, tasks: anyio.abc.TaskGroup) -> None:
         """Hand people's commands to the orders they are meant for.

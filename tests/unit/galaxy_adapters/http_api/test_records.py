@@ -94,6 +94,16 @@ async def test_status_of_a_machine_that_does_not_work(
     assert (content["uptime_human"], content["disk_usage"]) == ("N/A", "N/A")
 
 
+@pytest.mark.parametrize("answers", [True, None, False])
+async def test_status_says_whether_the_agent_answers(
+    world: World, api: httpx.AsyncClient, *, answers: bool | None
+) -> None:
+    """A Hermes that lives is not enough; an agent that nobody has needed so far is no trouble."""
+    world.machines = {"test": _machine(heartbeat=make_heartbeat(agent_answers=answers))}
+    content = (await api.get("/api/status")).json()
+    assert content["opencode_healthy"] is (answers is not False)
+
+
 async def test_draining_hermes_is_up_but_takes_nothing(
     world: World, api: httpx.AsyncClient
 ) -> None:

@@ -603,3 +603,23 @@ async def test_who_reported_hears_that_it_is_on_record(world: World) -> None:
         assert told == []
         await world.elapse(60)
     assert told == [1]
+
+
+async def test_heartbeat_says_whether_the_agent_answers(world: World) -> None:
+    """Nobody has to ask the agent to know how it is; one that was never needed is no trouble."""
+
+    async def is_answering() -> bool | None:
+        await world.elapse(10)
+        heartbeat = await world.presence.read()
+        assert heartbeat is not None
+        return heartbeat.agent_answers
+
+    async with world.running():
+        assert await is_answering() is None
+        await world.submit(make_order(id="a"))
+        await world.until(lambda: world.ended("a"))
+        assert await is_answering() is True
+        world.agent.problem = "it hangs"
+        assert await is_answering() is False
+        world.agent.problem = None
+        assert await is_answering() is True

@@ -24,6 +24,7 @@ LISTED = 15
 AWAY = "⚠️ its folder cannot be read now"
 HISTORY = 10
 ALERTS = 10
+WORTH_A_LOOK = frozenset({AuditSeverity.CRITICAL, AuditSeverity.ERROR, AuditSeverity.WARNING})
 
 _WORDS = {
     OrderState.PENDING: "waiting",
@@ -101,13 +102,15 @@ async def alerts(call: Call) -> str:
     """`/alerts`: warnings and errors of the trail, the newest first."""
     records: list[AuditRecord] = []
     lines: list[str] = []
-    for machine in call.tools.ports.folders:
+    ports = call.tools.ports
+    trails = [(_away(machine), machine.audit_trail) for machine in ports.folders]
+    if ports.home_trail is not None:
+        trails.append((f"**{call.tools.config.home}**: {AWAY}", ports.home_trail))
+    for away, trail in trails:
         try:
-            for severity in (AuditSeverity.CRITICAL, AuditSeverity.ERROR, AuditSeverity.WARNING):
-                query = AuditQuery(limit=ALERTS, severity=severity)
-                records += await machine.audit_trail.read(query)
+            records += await trail.read(AuditQuery(limit=ALERTS, severities=WORTH_A_LOOK))
         except TransientError:
-            lines.append(_away(machine))
+            lines.append(away)
     events = sorted((r.event for r in records), key=lambda e: e.timestamp, reverse=True)
     lines += [
         f"- {event.timestamp:%d %b %H:%M} **{event.event_type.replace('_', ' ')}**"
@@ -175,6 +178,8 @@ def _health(beat: Heartbeat | None, now: datetime) -> str:
         return f"⚪ Hermes was stopped {_ago(age)} ago; orders wait"
     if age > DEAD_AFTER:
         return f"🔴 no sign of life for {_ago(age)}; orders wait"
+    if beat.agent_answers is False:
+        return "🟠 the agent does not answer; it is replaced within a minute, and orders go on"
     up = _ago(now - beat.started_at)
     doing = f"{len(beat.running)} running" if beat.running else "idle"
     return f"🟢 {doing}, up {up}" + (f", {beat.dispatcher}" if beat.dispatcher else "")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from galaxy_core.domain.audit import AuditSeverity
 from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.operations import OrderView
 from galaxy_core.domain.people import Role
@@ -17,6 +18,7 @@ from galaxy_core.services.gateway.commands import COMMANDS, command_of, menu_for
 from galaxy_core.services.gateway.pairing import PairingDesk
 from galaxy_core.services.gateway.roster import Roster
 from galaxy_core.services.trail import Trail
+from galaxy_core.testing.factories import make_event
 from galaxy_core.testing.memory import (
     MemoryAuditSink,
     MemoryNoteStore,
@@ -222,6 +224,24 @@ async def test_commands_look_at_no_old_orders(world: GatewayWorld) -> None:
             await world.until(lambda before=before: len(world.service.sent) > before)  # type: ignore[misc]
     assert asked
     assert all(asked)
+
+
+async def test_alerts_show_every_trail(world: GatewayWorld) -> None:
+    """What the gateway noticed stands beside what the machines did, the newest first."""
+    world.lab.lines.add(
+        make_event(
+            event_type="agent_lost", severity=AuditSeverity.ERROR, timestamp=world.clock.now()
+        )
+    )
+    async with world.running():
+        await world.clock.elapse(timedelta(minutes=1))
+        world.say("do it", by=STRANGER, message_id="1")
+        await world.until(lambda: "message_refused" in world.types())
+        world.say("/alerts", message_id="2")
+        await world.until(lambda: bool(world.texts()))
+    refused, lost = world.texts()[-1].splitlines()
+    assert "message refused" in refused
+    assert "agent lost" in lost
 
 
 async def test_new_begins_another_session(world: GatewayWorld) -> None:

@@ -133,6 +133,7 @@ class GatewayWorld:
             menus={"memory": channel},
             transcriber=self.transcriber,
             anchors=self.anchors,
+            home_trail=MemoryAuditTrail(self.lines),
         )
         return Caduceus(evolve(self.config, **overrides), ports)
 
