@@ -278,8 +278,10 @@ async def _queue(place: Place) -> Sequence[Check]:
 
 
 async def _dead(place: Place) -> Sequence[Check]:
-    dead = await place.catalogue().list(states=frozenset({OrderState.DEAD}), limit=50)
-    return [checks.dead_letters(place.machine.name, [view.order.id for view in dead])]
+    from galaxy_adapters.queue_filesystem import undecided_dead_letters
+
+    dead = await to_thread.run_sync(undecided_dead_letters, place.layout, abandon_on_cancel=True)
+    return [checks.dead_letters(place.machine.name, dead)]
 
 
 async def _outbox(place: Place) -> Sequence[Check]:

@@ -9,18 +9,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from galaxy_adapters.queue_filesystem._archive import undecided_dead_letters
     from galaxy_adapters.queue_filesystem._times import QueueTimes
     from galaxy_adapters.queue_filesystem._trust import Trust
     from galaxy_adapters.queue_filesystem.catalogue import FilesystemOrderCatalogue
     from galaxy_adapters.queue_filesystem.queue import FilesystemOrderQueue
 
-__all__ = ["FilesystemOrderCatalogue", "FilesystemOrderQueue", "QueueTimes", "Trust"]
+__all__ = [
+    "FilesystemOrderCatalogue",
+    "FilesystemOrderQueue",
+    "QueueTimes",
+    "Trust",
+    "undecided_dead_letters",
+]
 
 _HOMES = {
     "FilesystemOrderCatalogue": "catalogue",
     "FilesystemOrderQueue": "queue",
     "QueueTimes": "_times",
     "Trust": "_trust",
+    "undecided_dead_letters": "_archive",
 }
 
 

@@ -12,13 +12,15 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
-from galaxy_adapters._files import SharedSync, create_named
+from galaxy_adapters._files import SharedSync, create_named, storage_errors
+from galaxy_adapters.queue_filesystem._dead_letters import DeadLetters
 from galaxy_adapters.queue_filesystem._paths import QueuePaths, is_order_name
 from galaxy_adapters.queue_filesystem._reader import Found
 from galaxy_core.domain.errors import UnreadableFile
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.order import JSONValue, Order
 from galaxy_core.domain.response import Ending, Outcome
+from galaxy_core.wire.layout import Layout
 from galaxy_core.wire.order import decode_archived, encode_archived
 
 SOURCE_KEY = "source_file"
@@ -66,6 +68,7 @@ class Archive:
     def __init__(self, paths: QueuePaths) -> None:
         self._paths = paths
         self._sync = SharedSync(Path(paths.archive))
+        self.dead = DeadLetters(paths, self.glance)
 
     def has(self, order_id: str) -> bool:
         """Whether the order has ended."""
@@ -109,9 +112,18 @@ class Archive:
         base[SOURCE_KEY] = {**source.members(), "claims": claims}
         data = encode_archived(order, ending, source=base)
         target = Path(self._paths.archived(order.id))
+        if ending.outcome is Outcome.DEAD:
+            self.dead.note(order.id)
         create_named(target, data, scratch=self._paths.scratch_folder, modified_ns=ended_ns)
         # Also when it was there: whoever made it may have died before it was for good.
         self._sync.sync()
+
+
+def undecided_dead_letters(layout: Layout, limit: int = 50) -> list[OrderId]:
+    """Ids of orders that were given up and wait for a person.  Raises `StorageUnavailable`."""
+    paths = QueuePaths(layout)
+    with storage_errors("read orders in", paths.archive):
+        return Archive(paths).dead.undecided(limit)
 
 
 _OUTCOMES = {outcome.value.encode(): outcome for outcome in Outcome}

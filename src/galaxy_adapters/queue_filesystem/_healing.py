@@ -103,6 +103,7 @@ class Healer:
     def sweep(self) -> None:
         """Remove what dead writers left, and ids of files that are gone.  Blocks."""
         sweep_scratch(Path(self.paths.scratch))
+        self.desk.archive.dead.learn()
         self.desk.identity.sweep(self._alive)
 
     def _alive(self) -> frozenset[str]:

@@ -5,6 +5,7 @@
     queue_state/held/<lane>/<token>~N.json   the held file itself; renaming it is the lease
     queue_state/ids/<order id>          -> "<digest>~N.json": whose id this is
     queue_state/notes/N.json            attempts and delay of an order that was given back
+    queue_state/dead/<order id>         it is about to end as given up, or has
     archive/<order id>.json             it ended
 
 The full table, with what every crash leaves behind, is docs/adr/0002-file-queue.md.
@@ -106,6 +107,7 @@ class QueuePaths:
         self.ids = f"{state}/ids"
         self.keys = f"{state}/keys"
         self.successors = f"{state}/successors"
+        self.dead = f"{state}/dead"
         self.scratch_folder = Path(self.scratch)
         # The layout's answer with the id cut out: asking it each time would cost more than
         # the system call that follows.
