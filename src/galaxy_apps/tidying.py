@@ -38,12 +38,12 @@ async def tidier(configuration: Configuration, place: Place) -> AsyncIterator[tu
 
     home, clock, layout = Home(configuration), place.clock(), place.layout
     async with AsyncExitStack() as stack:
-        records: dict[OldKind, OldRecords] = {}
+        records = _records_of_machine(place)
         if home.layout.repo_path == layout.repo_path.resolve():
             notes = None
             if layout.gateway_notes.exists():
                 notes = await stack.enter_async_context(home.notes())
-            records = _records_of(home, notes)
+            records |= _records_of(home, notes)
         trail = Trail(place.audit_sink(), clock, place.machine.name)
         yield _tidier(layout, place.catalogue(), trail, records), clock
 
@@ -57,7 +57,7 @@ async def hermes_keeping_house(place: Place, audit: AuditSink) -> AsyncIterator[
     clock = place.clock()
     trail = Trail(audit, clock, place.machine.name)
     ages = place.settings.retention.ages()
-    tidy = _tidier(place.layout, place.catalogue(), trail, {})
+    tidy = _tidier(place.layout, place.catalogue(), trail, _records_of_machine(place))
     async with _at_work(Housekeeper(tidy, clock, ages, HERMES_KINDS)):
         yield
 
@@ -88,6 +88,14 @@ async def _at_work(housekeeper: Housekeeper) -> AsyncIterator[None]:
         yield
         # Cut short, a round leaves files that the next one takes.
         tasks.cancel_scope.cancel()
+
+
+def _records_of_machine(place: Place) -> dict[OldKind, OldRecords]:
+    """Records of a machine that are no files."""
+    from galaxy_adapters.sessions_json import OldSessions
+    from galaxy_core.domain.tidying import OldKind
+
+    return {OldKind.SESSIONS: OldSessions(place.sessions())}
 
 
 def _records_of(home: Home, notes: NoteStore | None) -> dict[OldKind, OldRecords]:

@@ -27,6 +27,7 @@ from galaxy_core.wire.layout import Layout
 
 if TYPE_CHECKING:
     from galaxy_adapters.queue_filesystem import FilesystemOrderQueue, Trust
+    from galaxy_adapters.sessions_json import JsonSessionStore
     from galaxy_apps.vigil import Vigil
     from galaxy_core.ports.audit_sink import AuditSink
     from galaxy_core.ports.audit_trail import AuditTrail
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from galaxy_core.ports.progress_feed import ProgressFeed
     from galaxy_core.ports.response_store import ResponseStore
     from galaxy_core.ports.run_journal import RunJournal
-    from galaxy_core.ports.session_store import SessionStore
     from galaxy_core.services.desk import OrderDesk
     from galaxy_core.services.hermes import Hermes, HermesConfig
 
@@ -144,7 +144,7 @@ class Place:
 
         return FilesystemRunJournal(self.layout)
 
-    def sessions(self) -> SessionStore:
+    def sessions(self) -> JsonSessionStore:
         """Conversations and their agent sessions."""
         from galaxy_adapters.sessions_json import JsonSessionStore
 

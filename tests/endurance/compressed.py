@@ -3,7 +3,8 @@
 A day of housekeeping lasts `SECONDS`: how long things are kept, how often is tidied, and the hour
 that files must be older than the trail is told.  All the rest is the programs that people run.
 USR1 has a process write down what only itself can count (`census`), into the file that
-`GALAXY_CENSUS` names; with `GALAXY_TRACE` set it also says which lines hold the memory.
+`GALAXY_CENSUS` names; with `GALAXY_TRACE=types` also of what types its objects are, and with
+`GALAXY_TRACE=lines`, which is slow, which lines hold the memory.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from galaxy_core.services import housekeeping, tidying
 from galaxy_core.services.gateway import caduceus
 
 DAY = timedelta(days=1)
-LINES = 40
+LINES, TYPES = 40, 200
 _ENVIRONMENT = os.environ  # noqa: TID251 - where to write
 
 
@@ -63,8 +64,9 @@ def census(file: Path) -> None:
     if tracemalloc.is_tracing():
         lines = tracemalloc.take_snapshot().statistics("lineno")[:LINES]
         found["lines"] = [f"{each.size} {each.count} {each.traceback}" for each in lines]
-        types = Counter(type(one).__name__ for one in gc.get_objects())
-        found["types"] = dict(types.most_common(LINES))
+    if "GALAXY_TRACE" in _ENVIRONMENT:
+        types = Counter(f"{type(one).__module__}.{type(one).__name__}" for one in gc.get_objects())
+        found["types"] = dict(types.most_common(TYPES))
     fresh = file.with_suffix(".fresh")
     fresh.write_text(json.dumps(found), encoding="utf-8")
     fresh.replace(file)
@@ -73,8 +75,8 @@ def census(file: Path) -> None:
 if __name__ == "__main__":
     name, seconds, *rest = sys.argv[1:]
     compress(timedelta(seconds=float(seconds)))
-    if "GALAXY_TRACE" in _ENVIRONMENT:
-        tracemalloc.start(5)
+    if _ENVIRONMENT.get("GALAXY_TRACE") == "lines":
+        tracemalloc.start()
     place = Path(_ENVIRONMENT["GALAXY_CENSUS"])
     signal.signal(signal.SIGUSR1, lambda *_: census(place))
     sys.exit({"gateway": gateway.main, "hermes": hermes.main}[name](rest))

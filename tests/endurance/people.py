@@ -78,7 +78,8 @@ class Crowd:
             "target": "lab",
             "command": "general",
             "payload": f"SAY {mark} is done",
-            "session": f"files-{self.chance.randrange(3)}",
+            # A third of them name a conversation that nobody goes on with.
+            "session": self.chance.choice((f"once-{mark}", "files-1", "files-2")),
             "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
             "acknowledged": False,
         }

@@ -26,6 +26,7 @@ from tests.endurance.gauge import Holding, Sample, holding, weigh
 COMPRESSED = Path(__file__).with_name("compressed.py")
 AGENT = "agent"
 """What is weighed beside the daemons, and not judged: its sessions are its own affair."""
+START_WITHIN_S = 180.0
 _WATCHDOG_S, _PAUSE_S = 60.0, 1.0
 _ENVIRONMENT = os.environ  # noqa: TID251 - programs are started with PATH and the like
 _SETTINGS: Mapping[str, JSONValue] = {
@@ -35,7 +36,11 @@ _SETTINGS: Mapping[str, JSONValue] = {
     "audit": {"rotate_megabytes": 1},
     "alerts": {"free_megabytes": 100},
     "retention": dict.fromkeys(
-        ("orders", "responses", "letters", "files", "leftovers", "notes", "web", "audit"), 1
+        (
+            *("orders", "responses", "letters", "files", "leftovers"),
+            *("sessions", "notes", "web", "audit"),
+        ),
+        1,
     ),
 }
 
@@ -75,7 +80,7 @@ class Scene:
                 is_running = self.heartbeat(daemon.name).get("status") == "running"
                 return daemon.is_final or is_running
 
-            eventually(is_up, f"{daemon.name} runs")
+            eventually(is_up, f"{daemon.name} runs", START_WITHIN_S)
             if daemon.is_final:
                 raise RuntimeError(f"{daemon.name} does not start:\n{daemon.log.read_text()}")
         self.first_pids = {daemon.name: daemon.pid for daemon in self.daemons}
@@ -170,7 +175,7 @@ def running_scene(
             "PWD": str(project),
         }
         if "GALAXY_TRACE" in _ENVIRONMENT:
-            environment["GALAXY_TRACE"] = "1"
+            environment["GALAXY_TRACE"] = _ENVIRONMENT["GALAXY_TRACE"]
         daemons = [
             _daemon(name, folder, environment, home, day_s) for name in ("gateway", "hermes")
         ]

@@ -82,6 +82,27 @@ class JsonSessionStore(SessionStore):
     async def reset(self, conversation: ConversationKey) -> bool:
         return await to_thread.run_sync(self._reset, conversation)
 
+    # ---- tidying
+
+    def old(self, before: datetime) -> Sequence[ConversationKey]:
+        """Conversations that were last used before then and in which nothing was chosen.
+
+        The machine's own is never one of them.  Blocks.  Raises `StorageUnavailable`.
+        """
+        return _old(self._read(), before, self._default)
+
+    def drop_old(self, before: datetime) -> int:
+        """Forget them; how many there were.  Blocks.  Raises `StorageUnavailable`.  Safe twice."""
+        if not self.old(before):
+            return 0
+        with storage_errors("write", self._layout.sessions), exclusive_lock(self._lock):
+            book = self._read_settled()
+            found = _old(book, before, self._default)
+            if found:
+                data = encode_sessions(book.without(frozenset(found)), default=self._default)
+                write_durably(self._layout.sessions, data)
+            return len(found)
+
     # ---- in threads
 
     def _put(self, session: Session) -> None:
@@ -181,6 +202,18 @@ class JsonSessionStore(SessionStore):
     @property
     def _lock(self) -> Path:
         return self._layout.settings_folder / ".hermes-session.lock"
+
+
+def _old(book: SessionBook, before: datetime, own: ConversationKey) -> Sequence[ConversationKey]:
+    return [
+        session.conversation
+        for session in book.sessions.values()
+        if session.updated_at is not None
+        and session.updated_at < before
+        and session.conversation != own
+        and session.agent is None
+        and session.model is None
+    ]
 
 
 def _stamp(stat: os.stat_result) -> _Stamp:

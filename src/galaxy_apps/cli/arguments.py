@@ -364,8 +364,8 @@ def _add_maintenance(commands: Any) -> None:  # noqa: ANN401
         metavar="KIND=DAYS",
         dest="kinds",
         action="append",
-        help="The age for orders, responses, letters, files, leftovers, notes, web or audit;"
-        " may be given again.",
+        help="The age for orders, responses, letters, files, leftovers, sessions, notes, web or"
+        " audit; may be given again.",
     )
     cleanup.add_argument(
         "--apply", action="store_true", dest="is_applied", help="Remove it; else it is only shown."

@@ -33,6 +33,9 @@ class RetentionSettings:
     leftovers: int | None = field(default=7, metadata=key("leftovers", minimum=1))
     """Feeds of runs that ended (nobody watches them a week later), journals that a crash left
     behind, keys of orders that are not in the archive any more."""
+    sessions: int | None = field(default=None, metadata=key("sessions", minimum=1))
+    """Conversations that nobody has gone on with.  Programs that name a new one with each order
+    make the file of sessions grow."""
     notes: int | None = field(default=None, metadata=key("notes", minimum=1))
     """Keys of what the gateway has dealt with.  It forgets them itself after thirty days."""
     web: int | None = field(default=None, metadata=key("web", minimum=1))

@@ -28,6 +28,8 @@ class OldKind(enum.StrEnum):
     LEFTOVERS = "leftovers"
     """Feeds of runs that ended, journals that a crash left; keys and links to successors of orders
     that are not in the archive any more."""
+    SESSIONS = "sessions"
+    """Conversations that nobody has gone on with: the next word in one begins a new session."""
     NOTES = "notes"
     """Keys of what the gateway has dealt with."""
     WEB = "web"

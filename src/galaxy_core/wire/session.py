@@ -9,7 +9,7 @@ still finds it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from attrs import field, frozen
@@ -38,6 +38,15 @@ class SessionBook:
     def put(self, session: Session) -> SessionBook:
         """The book with `session` in place of what was known of its conversation."""
         return SessionBook({**self.sessions, session.conversation: session}, self.wire)
+
+    def without(self, conversations: Collection[ConversationKey]) -> SessionBook:
+        """The book that knows nothing of these conversations."""
+        entries = self.wire.get("conversations")
+        wire = dict(self.wire)
+        if type(entries) is dict:
+            wire["conversations"] = {k: v for k, v in entries.items() if k not in conversations}
+        kept = {k: session for k, session in self.sessions.items() if k not in conversations}
+        return SessionBook(kept, wire)
 
 
 def decode_sessions(data: bytes, *, default: ConversationKey) -> SessionBook:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from galaxy_adapters.sessions_json import JsonSessionStore
+from galaxy_adapters.sessions_json import JsonSessionStore, OldSessions
 from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.ids import ConversationKey
 from galaxy_core.domain.session import Session
@@ -158,3 +158,34 @@ async def test_unchanged_file_is_not_read_again(
     assert await store.get(OWN) is not None
     monkeypatch.setattr(os, "read", None)
     assert await store.get(OWN) is not None
+
+
+async def test_conversations_that_nobody_goes_on_with_can_go(machine: Machine) -> None:
+    """What was used since, what was chosen, the machine's own and what others wrote stay."""
+    store, month = machine.store(), timedelta(days=30)
+    old, chosen = ConversationKey("files:1"), ConversationKey("telegram:6")
+    for session in (
+        Session(conversation=OWN, session_id="ses_1", updated_at=START),
+        Session(conversation=old, session_id="ses_2", updated_at=START),
+        Session(conversation=chosen, session_id="ses_3", updated_at=START, model="a/b"),
+        Session(conversation=CHAT, session_id="ses_4", updated_at=START + month),
+    ):
+        await store.put(session)
+    members = machine.read()
+    machine.file.write_text(json.dumps({**members, "mine": 1}))
+    records = OldSessions(store)
+    assert (await records.measure(START + month)).count == 1
+    assert len(await store.list()) == 4
+    assert (await records.remove(START + month)).count == 1
+    assert (await records.remove(START + month)).count == 0
+    assert await store.get(old) is None
+    conversations = machine.read()["conversations"]
+    assert isinstance(conversations, dict)
+    assert set(conversations) == {OWN, chosen, CHAT}
+    assert (machine.read()["mine"], machine.read()["session_id"]) == (1, "ses_1")
+
+
+async def test_where_there_are_no_conversations_none_go(machine: Machine) -> None:
+    """Tidying makes no file."""
+    assert (await OldSessions(machine.store()).remove(START)).count == 0
+    assert not machine.file.exists()

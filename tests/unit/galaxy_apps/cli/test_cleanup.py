@@ -342,6 +342,18 @@ def test_the_pages_chat(layout: Layout, capsys: pytest.CaptureFixture[str]) -> N
     assert cleanup(capsys, "--kind", "web=1", "--apply")["web"]["count"] == 0
 
 
+def test_old_conversations(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    """Conversations that nobody has gone on with go; those of today stay."""
+    at = datetime.now(UTC)
+    entries = {
+        name: {"session_id": f"ses_{days}", "updated_at": (at - timedelta(days=days)).isoformat()}
+        for name, days in (("files:1", 40), ("telegram:5", 1))
+    }
+    layout.sessions.write_text(json.dumps({"conversations": entries}))
+    assert cleanup(capsys, "--kind", "sessions=30", "--apply")["sessions"]["count"] == 1
+    assert set(json.loads(layout.sessions.read_text())["conversations"]) == {"telegram:5"}
+
+
 async def deal(layout: Layout) -> None:
     """Deal with a question of the gateway's."""
     async with SqliteNoteStore(layout.gateway_notes, SystemClock(), MemoryIncidentSink()) as notes:
