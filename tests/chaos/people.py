@@ -55,10 +55,10 @@ class Crowd:
     def _wish(self, mark: str) -> tuple[str, bool]:
         dice = self.chance.random()
         if dice < 0.2 and self.scene.has_agent:
-            deed = f"CALL bash: echo {mark} >> deeds.txt\nSLEEP 0.5\nSAY {mark} is done"
+            deed = f"CALL bash: echo {mark} >> deeds.txt\nSLEEP 0.2\nSAY {mark} is done"
             return deed, True
         if dice < 0.5:
-            return f"SLEEP {self.chance.choice((0.5, 1, 2))}\nSAY {mark} is done", False
+            return f"SLEEP {self.chance.choice((0.2, 0.5, 1))}\nSAY {mark} is done", False
         return f"SAY {mark} is done", False
 
     def _drop(self, mark: str, prompt: str, wait: Callable[[float], object]) -> None:

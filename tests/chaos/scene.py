@@ -147,7 +147,7 @@ def _settle(
         "machines": {"lab": {}},
         "dispatcher": "opencode-server" if has_agent else "scripted",
         "authorized_users": [person.id or 0 for person in people],
-        "workers": 4,
+        "workers": 6,
         # An attempt that was killed is an attempt: in a storm there are more of them than five.
         "max_attempts": 60,
         "telegram": {
