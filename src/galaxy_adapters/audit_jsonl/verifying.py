@@ -32,13 +32,20 @@ def verify_chain(path: Path, *, anchors: Sequence[str] = ()) -> ChainReport:
     `anchors` are digests that were written down elsewhere: each must be found in the chain.
     Raises `OSError` when a part cannot be read.
     """
+    with _snapshot(path) as (parts, sizes, note):
+        return _verify(parts, sizes, note, anchors)
+
+
+@contextmanager
+def _snapshot(path: Path) -> Iterator[tuple[list[tuple[str, BinaryIO]], list[int], Note | None]]:
+    """The trail at one moment: its parts, open, how large they are then, and the note beside it."""
     trail = Trail(path)
     with _writers_held_off(trail.lock):
         note = trail.read_note()
         parts = trail.open_all()
         sizes = [os.fstat(file.fileno()).st_size for _, file in parts]
     try:
-        return _verify(parts, sizes, note, anchors)
+        yield parts, sizes, note
     finally:
         close_all(parts)
 
@@ -192,12 +199,7 @@ def verify_newest(path: Path, *, lines: int = 200) -> ChainReport:
 
     Costs the same however long the trail is.  Raises `OSError` when it cannot be read.
     """
-    trail = Trail(path)
-    with _writers_held_off(trail.lock):
-        note = trail.read_note()
-        parts = trail.open_all()
-        sizes = [os.fstat(file.fileno()).st_size for _, file in parts]
-    try:
+    with _snapshot(path) as (parts, sizes, note):
         walk = Walk(None)
         sought = _Sought(set(), note)
         if parts:
@@ -208,8 +210,6 @@ def verify_newest(path: Path, *, lines: int = 200) -> ChainReport:
                 sought.look_at(walk)
         walk.close()
         _report_missing_end(walk, sought)
-    finally:
-        close_all(parts)
     return ChainReport(
         is_intact=walk.faults.count == 0,
         lines=walk.lines,
