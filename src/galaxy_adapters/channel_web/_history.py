@@ -178,18 +178,18 @@ def change_message(
 
 def message(db: sqlite3.Connection, person: str, message_id: int) -> JSONObject | None:
     """One message of that person."""
-    row = db.execute(
-        f"SELECT {_MESSAGE} FROM messages WHERE id = ? AND person = ?",  # noqa: S608 - ours
-        (message_id, person),
-    ).fetchone()
-    return None if row is None else _view(row)
+    return _message(db, "id = ? AND person = ?", (message_id, person))
 
 
 def message_of_key(db: sqlite3.Connection, person: str, key: str) -> JSONObject | None:
     """The message that was sent under that key."""
+    return _message(db, "key = ? AND person = ?", (key, person))
+
+
+def _message(db: sqlite3.Connection, which: str, values: tuple[object, ...]) -> JSONObject | None:
     row = db.execute(
-        f"SELECT {_MESSAGE} FROM messages WHERE key = ? AND person = ?",  # noqa: S608 - ours
-        (key, person),
+        f"SELECT {_MESSAGE} FROM messages WHERE {which}",  # noqa: S608 - ours
+        values,
     ).fetchone()
     return None if row is None else _view(row)
 
