@@ -21,7 +21,7 @@ from galaxy_adapters._files.filesystem_kind import (
     refuse_network_folder,
 )
 from galaxy_adapters._files.many_syncs import side_by_side
-from galaxy_adapters._files.reading import read_plain_file
+from galaxy_adapters._files.reading import plain_files, read_plain_file
 from galaxy_adapters._files.rename import rename_exclusively
 from galaxy_adapters._files.shared_sync import SharedSync
 from galaxy_adapters._files.watch import (
@@ -47,6 +47,7 @@ __all__ = [
     "filesystem_kind",
     "is_network_kind",
     "make_durable_folder",
+    "plain_files",
     "read_plain_file",
     "refuse_network_folder",
     "rename_exclusively",

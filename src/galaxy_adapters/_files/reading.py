@@ -1,11 +1,13 @@
-"""Reading files that anybody may have put there: bounded, and nothing but plain files."""
+"""Reading what anybody may have put there: bounded, and nothing but plain files."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
+from galaxy_adapters._files.errors import storage_errors
 from galaxy_core.domain.errors import UnreadableFile
 
 
@@ -36,6 +38,27 @@ def read_plain_file(path: Path, *, limit: int) -> tuple[bytes, os.stat_result]:
         return b"".join(parts), opened
     finally:
         os.close(fd)
+
+
+def plain_files(folder: Path) -> Sequence[str]:
+    """Paths of the plain files in an order's folder, sorted; hidden ones are left out.
+
+    Nothing where a link leads to it, or to one of the two folders above it: files would be found
+    that belong to something else.  Raises `StorageUnavailable`.
+    """
+    if any(each.is_symlink() for each in (folder.parent.parent, folder.parent, folder)):
+        return ()
+    with storage_errors("read", folder):
+        try:
+            with os.scandir(folder) as entries:
+                names = [
+                    entry.name
+                    for entry in entries
+                    if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False)
+                ]
+        except (FileNotFoundError, NotADirectoryError):
+            return ()
+    return tuple(str(folder / name) for name in sorted(names))
 
 
 def _kind(mode: int) -> str:

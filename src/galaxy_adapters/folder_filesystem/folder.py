@@ -11,7 +11,7 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from galaxy_adapters._files import storage_errors
+from galaxy_adapters._files import plain_files, storage_errors
 from galaxy_core.domain.ids import OrderId, why_not_an_order_id
 from galaxy_core.ports.machine_folder import DiskSpace, MachineFolder
 from galaxy_core.wire.layout import Layout
@@ -51,27 +51,10 @@ class FilesystemMachineFolder(MachineFolder):
     def _files_of(self, order_id: OrderId) -> Sequence[str]:
         came = self._layout.inbound_files(order_id)
         made = self._layout.outbound_files(order_id)
-        return tuple(path for folder in (came, made) for path in _plain_files(folder))
+        return tuple(path for folder in (came, made) for path in plain_files(folder))
 
     async def health_log(self, limit: int) -> Sequence[str]:
         return await to_thread.run_sync(_tail, self._layout.health_log, limit)
-
-
-def _plain_files(folder: Path) -> list[str]:
-    # Through a link in their place, files would be shown that belong to something else.
-    if any(each.is_symlink() for each in (folder.parent.parent, folder.parent, folder)):
-        return []
-    with storage_errors("read", folder):
-        try:
-            with os.scandir(folder) as entries:
-                names = [
-                    entry.name
-                    for entry in entries
-                    if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False)
-                ]
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-    return [str(folder / name) for name in sorted(names)]
 
 
 def _tail(path: Path, limit: int) -> list[str]:

@@ -15,7 +15,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from galaxy_adapters._files import storage_errors
+from galaxy_adapters._files import plain_files, storage_errors
 from galaxy_core.domain.errors import InvalidOrder
 from galaxy_core.domain.ids import ConversationKey, OrderId, why_not_an_order_id
 from galaxy_core.ports.order_files import OrderFiles
@@ -52,20 +52,7 @@ class FilesystemOrderFiles(OrderFiles):
     async def outgoing(self, order_id: OrderId) -> Sequence[str]:
         if why_not_an_order_id(order_id) is not None:
             return ()
-        folder = self._layout.outbound_files(order_id)
-        if any(each.is_symlink() for each in (folder.parent.parent, folder.parent, folder)):
-            return ()
-        with storage_errors("read", folder):
-            try:
-                with os.scandir(folder) as entries:
-                    names = [
-                        entry.name
-                        for entry in entries
-                        if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False)
-                    ]
-            except (FileNotFoundError, NotADirectoryError):
-                return ()
-        return tuple(str(folder / name) for name in sorted(names))
+        return plain_files(self._layout.outbound_files(order_id))
 
 
 def _point(link: Path, folder: Path) -> None:
