@@ -27,6 +27,9 @@ Arrival = tuple[int, str]
 Place = tuple[int, Arrival] | float
 """Urgency and arrival of a lane that may give out an order; else the second of its next try."""
 
+_FEW = 64
+"""So many outdated places are never worth a tidying."""
+
 
 @define(eq=False)
 class Lane:
@@ -311,6 +314,9 @@ class Index:
             return
         if entry.not_before is not None:
             heapq.heappush(self._timed, (entry.not_before, next(self._tie), entry))
+            if len(self._timed) > 2 * len(self._entries) + _FEW:
+                self._timed = [item for item in self._timed if item[2].is_listed]
+                heapq.heapify(self._timed)
             return
         self._join(entry)
 
@@ -340,6 +346,17 @@ class Index:
             heapq.heappush(self._ready, (*place, lane.version, next(self._tie), lane))
         elif place is not None:
             heapq.heappush(self._delayed, (place, lane.version, next(self._tie), lane))
+        self._clear_heaps()
+
+    def _clear_heaps(self) -> None:
+        """Drop outdated places when most are: who only hands orders in never asks for the next."""
+        most = 2 * len(self._lanes) + _FEW
+        if len(self._ready) > most:
+            self._ready = [item for item in self._ready if item[2] == item[4].version]
+            heapq.heapify(self._ready)
+        if len(self._delayed) > most:
+            self._delayed = [item for item in self._delayed if item[1] == item[3].version]
+            heapq.heapify(self._delayed)
 
     def _drop_if_unused(self, lane: Lane) -> None:
         """Forget an empty lane, so that old conversations cost nothing."""

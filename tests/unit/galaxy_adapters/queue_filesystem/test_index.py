@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from galaxy_adapters.queue_filesystem._index import Entry, Index
 from galaxy_core.domain.ids import OrderId
@@ -60,3 +62,21 @@ def test_a_conversation_that_was_let_go_has_its_place_again() -> None:
     assert waiting.next(4.9, NOON) is None
     assert waiting.next(5.0, NOON) is back
     assert waiting.next(5.0, NOON) is back
+
+
+@pytest.mark.parametrize("kind", ["ready", "delayed", "timed"])
+def test_who_never_asks_for_the_next_one_does_not_pile_up(kind: str) -> None:
+    """A gateway hands orders in and sees them leave, for years: nothing of them stays."""
+    orders = index()
+    later = NOON + timedelta(days=1) if kind == "timed" else None
+    for number in range(5_000):
+        name = f"order-{number}"
+        order = Order(id=OrderId(name), payload="x", session=name, not_before=later)
+        entry = orders.add(f"{name}.json", order, (number, 1, number))
+        if kind == "delayed":
+            orders.delay(entry, until=1e9, given_back_at=NOON, known_wish=None)
+        orders.remove(entry.name)
+    assert len(orders._ready) + len(orders._delayed) + len(orders._timed) < 200
+    assert not orders._lanes
+    left = [add(orders, number) for number in range(3)]
+    assert orders.next(0.0, NOON) is left[0]
