@@ -62,6 +62,7 @@ def census(file: Path) -> None:
     found: dict[str, object] = {"tasks": sum(tasks.values()), "names": dict(tasks)}
     found["objects"] = len(gc.get_objects())
     if tracemalloc.is_tracing():
+        found["traced"] = tracemalloc.get_traced_memory()[0]
         lines = tracemalloc.take_snapshot().statistics("lineno")[:LINES]
         found["lines"] = [f"{each.size} {each.count} {each.traceback}" for each in lines]
     if "GALAXY_TRACE" in _ENVIRONMENT:
