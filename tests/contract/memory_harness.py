@@ -18,9 +18,11 @@ Port = TypeVar("Port")
 class MemoryHarness(Harness[Port]):
     """An adapter made anew for each "process", over the same contents."""
 
-    def __init__(self, make: Callable[["MemoryHarness[Port]"], Port]) -> None:
+    def __init__(
+        self, make: Callable[["MemoryHarness[Port]"], Port], faults: Faults | None = None
+    ) -> None:
         self.clock = ManualClock()
-        self.faults = Faults()
+        self.faults = faults or Faults()
         self._make = make
 
     async def open(self) -> Port:

@@ -3,6 +3,7 @@
 # ruff: noqa: D102 - the suites' harnesses say what each method is for
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,16 @@ class FilesFolderHarness(FilesHarness[MachineFolder], FolderHarness):
     def write_log(self, text: str) -> None:
         self.layout.logs.mkdir(exist_ok=True)
         self.layout.health_log.write_text(text)
+
+    @asynccontextmanager
+    async def refusing(self) -> AsyncIterator[None]:
+        # A link that leads to itself: what stands on a file still has a disk that can be measured.
+        folder = self.layout.repo_path
+        away = folder.rename(folder.with_name(f"{folder.name}-away"))
+        folder.symlink_to(folder)
+        yield
+        folder.unlink()
+        away.rename(folder)
 
 
 class TestFilesystemMachineFolder(MachineFolderContract):

@@ -23,7 +23,7 @@ class TestMemoryTrailIndex(TrailIndexContract):
     def harness(self) -> MemoryHarness[MemoryTrailIndex]:
         """Give an index that nobody has fed."""
         box = IndexBox()
-        return MemoryHarness(lambda _: MemoryTrailIndex(box))
+        return MemoryHarness(lambda its: MemoryTrailIndex(box, faults=its.faults))
 
 
 class MemoryFolderHarness(MemoryHarness[MachineFolder], FolderHarness):

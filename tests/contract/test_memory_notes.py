@@ -36,7 +36,7 @@ class MemoryNoteStoreHarness(NoteStoreHarness):
 
     @asynccontextmanager
     async def refusing(self) -> AsyncIterator[None]:
-        for method in ("get", "list", "add", "put", "close", "prune"):
+        for method in ("get", "list", "add", "put", "close", "prune", "closed"):
             self.faults.fail(f"notes.{method}", StorageUnavailable("refused"), times=None)
         yield
         self.faults.clear()

@@ -42,6 +42,7 @@ from galaxy_core.testing.contracts import (
     SessionStoreContract,
 )
 from galaxy_core.testing.factories import make_message, make_press
+from galaxy_core.testing.faults import Faults
 from galaxy_core.testing.memory import (
     AuditLines,
     ChatService,
@@ -110,8 +111,9 @@ class TestMemoryProgressFeed(ProgressFeedContract):
     @pytest.fixture
     def harness(self) -> MemoryHarness[MemoryProgressFeed]:
         """Give an empty feed, which all processes share."""
-        feed = MemoryProgressFeed(ManualClock())
-        return MemoryHarness(lambda _: feed)
+        faults = Faults()
+        feed = MemoryProgressFeed(ManualClock(), faults=faults)
+        return MemoryHarness(lambda _: feed, faults)
 
 
 class TestMemoryPresence(PresenceContract):
@@ -120,8 +122,9 @@ class TestMemoryPresence(PresenceContract):
     @pytest.fixture
     def harness(self) -> MemoryHarness[MemoryPresence]:
         """Give a machine on which nothing ran yet; all processes share its one heartbeat."""
-        presence = MemoryPresence()
-        return MemoryHarness(lambda _: presence)
+        faults = Faults()
+        presence = MemoryPresence(faults=faults)
+        return MemoryHarness(lambda _: presence, faults)
 
 
 class TestManualClock(ClockContract):

@@ -5,13 +5,11 @@
 import os
 import signal
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
 
 import anyio
 import pytest
 from anyio.abc import TaskStatus
-from attrs import evolve
 
 from galaxy_adapters.dispatch_opencode_server import OpencodeServerDispatcher, OwnServer
 from galaxy_core.testing.contracts import AgentCareContract, AgentCareHarness
@@ -22,11 +20,6 @@ from tests.opencode_server import ServerHarness, Site, state
 
 class ServerCareHarness(ServerHarness, AgentCareHarness):
     """A server of the test's own, which is stopped in the middle of whatever it does."""
-
-    def __init__(self, site: Site, folder: Path) -> None:
-        super().__init__(site, folder)
-        hasty = evolve(self.server._settings, hang_patience=timedelta(seconds=6))
-        self.server = OwnServer(hasty)
 
     async def _hold(
         self, server: OwnServer, *, task_status: TaskStatus[OpencodeServerDispatcher]

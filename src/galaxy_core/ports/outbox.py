@@ -27,8 +27,8 @@ class Outbox(Protocol):
     async def post(self, letter: Letter) -> bool:
         """Put a letter in; when this returns, it survives a power cut.
 
-        Safe twice: a letter whose `name` waits or was sent is not put in again; then False.
-        Raises `StorageUnavailable`.
+        Safe twice: a letter whose `name` waits, was sent or was set aside is not put in again;
+        then False.  Raises `StorageUnavailable`.
         """
 
     @abstractmethod

@@ -11,7 +11,7 @@ import pytest
 from attrs import frozen
 
 from galaxy_core.domain.audit import AuditEvent, AuditQuery, AuditSeverity, TrailPiece
-from galaxy_core.domain.errors import TrailReplaced
+from galaxy_core.domain.errors import StorageUnavailable, TrailReplaced
 from galaxy_core.ports.audit_sink import AuditSink
 from galaxy_core.ports.audit_trail import AuditTrail
 from galaxy_core.testing.clock import START, settle
@@ -59,6 +59,19 @@ class AuditContract(Contract):
     """Everything that an audit trail owes those who rely on it."""
 
     features: ClassVar[AuditFeatures] = AuditFeatures()
+
+    @requires("can_refuse")
+    async def test_refusing_trail_goes_on_whole(self, harness: AuditHarness) -> None:
+        """What could not be recorded is said so; the chain has no fault for that."""
+        sink = await harness.open()
+        await sink.record([make_event()])
+        async with harness.refusing():
+            with pytest.raises(StorageUnavailable):
+                await sink.record([make_event(), make_event()])
+        await sink.record([make_event()])
+        report = await (await harness.trail()).verify()
+        assert report.is_intact, report.faults
+        assert 2 <= report.lines <= 4
 
     # ---- tampering
 
@@ -219,6 +232,8 @@ class AuditContract(Contract):
             return [record.event.data["number"] for record in await trail.read(query)]
 
         assert await find(AuditQuery(severity=AuditSeverity.ERROR)) == [1, 3, 5]
+        worse = frozenset({AuditSeverity.WARNING, AuditSeverity.ERROR})
+        assert await find(AuditQuery(severities=worse, limit=2)) == [3, 5]
         assert await find(AuditQuery(event_type="even")) == [0, 2, 4]
         assert await find(AuditQuery(since=START + timedelta(minutes=4))) == [4, 5]
         assert await find(AuditQuery(order_id="o1")) == [3, 4, 5]

@@ -7,6 +7,7 @@ from typing import ClassVar
 import anyio
 import pytest
 
+from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.ids import OrderId, RequestId
 from galaxy_core.domain.operations import AnswerGiven, ControlCommand
 from galaxy_core.domain.run import (
@@ -39,6 +40,19 @@ class ControlContract(Contract):
     """Everything that a `Control` owes its callers."""
 
     features: ClassVar[StoreFeatures] = StoreFeatures()
+
+    @requires("can_refuse")
+    async def test_refusing_box_says_so(self, harness: Harness[Control]) -> None:
+        """A command that could not be handed in is not thought to be: `StorageUnavailable`."""
+        control = await harness.open()
+        first, second = make_cancel("a"), make_cancel("b")
+        await control.send(first)
+        async with harness.refusing():
+            with pytest.raises(StorageUnavailable):
+                await control.send(second)
+        assert list(await control.pending()) == [first]
+        await control.send(second)
+        assert list(await control.pending()) == [first, second]
 
     async def test_same_cancellation_is_one_command(self, harness: Harness[Control]) -> None:
         """A person who presses the button again does no harm."""

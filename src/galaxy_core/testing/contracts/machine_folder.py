@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import pytest
 
+from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.ports.machine_folder import MachineFolder
-from galaxy_core.testing.contracts.contract import Contract
+from galaxy_core.testing.contracts.contract import Contract, requires
 from galaxy_core.testing.contracts.harness import Harness, StoreFeatures
 
 ORDER = OrderId("order-1")
@@ -32,6 +33,21 @@ class MachineFolderContract(Contract):
     """Looking at what lies in a machine's folder."""
 
     features: ClassVar[StoreFeatures] = StoreFeatures()
+
+    @requires("can_refuse")
+    async def test_refusing_folder_is_not_an_empty_one(self, harness: FolderHarness) -> None:
+        """Every method raises `StorageUnavailable` when it cannot look."""
+        harness.put_files(ORDER, ["a.png"], [])
+        harness.write_log("one\n")
+        folder = await harness.open()
+        async with harness.refusing():
+            with pytest.raises(StorageUnavailable):
+                await folder.space()
+            with pytest.raises(StorageUnavailable):
+                await folder.files_of(ORDER)
+            with pytest.raises(StorageUnavailable):
+                await folder.health_log(5)
+        assert len(await folder.files_of(ORDER)) == 1
 
     async def test_disk_has_a_size(self, harness: FolderHarness) -> None:
         """What is left is part of what there is."""

@@ -300,6 +300,7 @@ class NoteStoreContract(Contract):
                 partial(store.put, [note("a", 3)]),
                 partial(store.close, "ask", ["a"]),
                 partial(store.prune, "ask", harness.now()),
+                partial(store.closed, "ask"),
             )
             for call in calls:
                 with pytest.raises(StorageUnavailable):

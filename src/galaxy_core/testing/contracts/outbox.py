@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import anyio
+import pytest
 
+from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.letter import LetterFormat, Severity
 from galaxy_core.ports.outbox import LetterCount, Outbox
 from galaxy_core.testing.contracts.contract import (
@@ -41,6 +43,20 @@ class OutboxContract(Contract):
     """Everything that an `Outbox` owes its callers."""
 
     features: ClassVar[StoreFeatures] = StoreFeatures()
+
+    @requires("can_refuse")
+    async def test_refusing_outbox_says_so(self, harness: OutboxHarness) -> None:
+        """A letter that could not be posted is not thought to be: `StorageUnavailable`."""
+        outbox = await harness.open()
+        first, second = make_letter(), make_letter()
+        await outbox.post(first)
+        async with harness.refusing():
+            with pytest.raises(StorageUnavailable):
+                await outbox.post(second)
+        assert [letter.name for letter in await outbox.pending()] == [first.name]
+        assert await outbox.post(second)
+        names = [letter.name for letter in await outbox.pending()]
+        assert names == [first.name, second.name]
 
     async def test_letter_posted_twice_is_one_letter(self, harness: OutboxHarness) -> None:
         """Who does not know whether it posted posts again: nobody gets two letters."""
@@ -116,6 +132,18 @@ class OutboxContract(Contract):
         aside = await harness.undeliverable()
         assert list(aside) == ["a"]
         assert "the chat is gone" in aside["a"]
+
+    async def test_letter_posted_after_it_was_set_aside_is_not_tried_again(
+        self, harness: OutboxHarness
+    ) -> None:
+        """A worker that answers once more after a crash does not begin a hopeless delivery anew."""
+        outbox = await harness.open()
+        letter = make_letter()
+        await outbox.post(letter)
+        await outbox.set_aside(letter, "the chat is gone")
+        assert not await outbox.post(letter)
+        assert list(await outbox.pending()) == []
+        assert list(await harness.undeliverable()) == [letter.name]
 
     async def test_oldest_letter_comes_first(self, harness: OutboxHarness) -> None:
         """Letters go out in the order in which they came in; a limit keeps the oldest."""

@@ -20,6 +20,21 @@ class PresenceContract(Contract):
 
     features: ClassVar[StoreFeatures] = StoreFeatures()
 
+    @requires("can_refuse")
+    async def test_beat_that_cannot_be_written_stops_nobody(
+        self, harness: Harness[Presence]
+    ) -> None:
+        """A daemon on a full disk goes on; who cannot read a sign of life sees none."""
+        presence = await harness.open()
+        await presence.beat(make_heartbeat(orders_processed=1))
+        async with harness.refusing():
+            await presence.beat(make_heartbeat(orders_processed=2))
+            assert await presence.read() is None
+        await presence.beat(make_heartbeat(orders_processed=3))
+        found = await presence.read()
+        assert found is not None
+        assert found.orders_processed == 3
+
     async def test_no_sign_of_life_is_none(self, harness: Harness[Presence]) -> None:
         """A daemon that never ran is no error."""
         assert await (await harness.open()).read() is None

@@ -74,6 +74,19 @@ class ProgressFeedContract(Contract):
 
     features: ClassVar[StoreFeatures] = StoreFeatures()
 
+    @requires("can_refuse")
+    async def test_feed_that_cannot_be_written_stops_no_run(
+        self, harness: Harness[ProgressFeed]
+    ) -> None:
+        """Telling nobody is no error; what follows is told again when that is possible."""
+        feed = await harness.open()
+        await feed.publish(A, STARTED)
+        async with harness.refusing():
+            await feed.publish(A, EVENTS[2])
+        await feed.publish(A, ENDED)
+        events = [item.event for item in await _follow(feed)]
+        assert (events[0], events[-1]) == (STARTED, ENDED)
+
     async def test_order_that_nobody_told_of_has_no_progress(
         self, harness: Harness[ProgressFeed]
     ) -> None:

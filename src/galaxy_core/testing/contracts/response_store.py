@@ -8,7 +8,7 @@ from typing import ClassVar
 import anyio
 import pytest
 
-from galaxy_core.domain.errors import AlreadyAnswered
+from galaxy_core.domain.errors import AlreadyAnswered, StorageUnavailable
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.ports.response_store import ResponseStore
 from galaxy_core.testing.contracts.contract import Contract, nasty_texts, requires
@@ -20,6 +20,21 @@ class ResponseStoreContract(Contract):
     """Everything that a `ResponseStore` owes its callers."""
 
     features: ClassVar[StoreFeatures] = StoreFeatures()
+
+    @requires("can_refuse")
+    async def test_refusing_store_has_stored_nothing(self, harness: Harness[ResponseStore]) -> None:
+        """Whoever could not store an answer may give it again later, as a new one."""
+        store = await harness.open()
+        first = make_response(order_id="a", text="first")
+        await store.commit(first)
+        response = make_response(order_id="b")
+        async with harness.refusing():
+            with pytest.raises(StorageUnavailable):
+                await store.commit(response)
+        assert not await store.exists(response.order_id)
+        await store.commit(response)
+        assert await store.get(response.order_id) == response
+        assert await store.get(first.order_id) == first
 
     async def test_first_response_stands(self, harness: Harness[ResponseStore]) -> None:
         """An order has one answer: a second one is refused and changes nothing."""

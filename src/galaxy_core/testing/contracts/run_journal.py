@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import ClassVar
 
+import pytest
 from attrs import frozen
 
 from galaxy_core.domain.delivery import RunRecord, TicketKind
+from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.response import Ending, Outcome, Usage
 from galaxy_core.ports.run_journal import RunJournal
@@ -38,6 +40,32 @@ class RunJournalContract(Contract):
     """Everything that a `RunJournal` owes its callers."""
 
     features: ClassVar[JournalFeatures] = JournalFeatures()
+
+    @requires("can_refuse")
+    async def test_refusing_journal_says_so(self, harness: JournalHarness) -> None:
+        """What is not written down must not be done: it raises `StorageUnavailable`."""
+        journal = await harness.open()
+        first, second = make_ticket(), make_ticket(attempt=2)
+        await journal.write_ticket(A, first)
+        async with harness.refusing():
+            with pytest.raises(StorageUnavailable):
+                await journal.write_ticket(A, second)
+            with pytest.raises(StorageUnavailable):
+                await journal.write_settlement(make_settlement(order_id="a"))
+        assert await journal.read(A) == RunRecord(tickets=(first,))
+        await journal.write_ticket(A, second)
+        assert await journal.read(A) == RunRecord(tickets=(first, second))
+
+    async def test_orders_with_a_record_are_listed(self, harness: JournalHarness) -> None:
+        """A sweep at the start finds every record, whichever part of it was written."""
+        journal = await harness.open()
+        assert list(await journal.list()) == []
+        await journal.write_ticket(A, make_ticket())
+        await journal.write_settlement(make_settlement(order_id="Ordnung ä-1"))
+        await journal.write_ticket(OrderId("gone"), make_ticket())
+        await journal.forget(OrderId("gone"))
+        await journal.read(OrderId("only asked for"))
+        assert sorted(await journal.list()) == ["Ordnung ä-1", "a"]
 
     async def test_order_without_record_is_empty(self, harness: JournalHarness) -> None:
         """Asking for what is not there gives an empty record, not an error."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 import anyio
 import pytest
 
+from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.ids import ConversationKey
 from galaxy_core.ports.session_store import SessionStore
 from galaxy_core.testing.contracts.contract import Contract, requires
@@ -21,6 +22,19 @@ class SessionStoreContract(Contract):
     """Everything that a `SessionStore` owes its callers."""
 
     features: ClassVar[StoreFeatures] = StoreFeatures()
+
+    @requires("can_refuse")
+    async def test_refusing_store_keeps_what_it_has(self, harness: Harness[SessionStore]) -> None:
+        """A session that could not be remembered is said so, and the old one is still known."""
+        store = await harness.open()
+        old, new = (make_session(conversation="talk", session_id=f"ses_{n}") for n in "ab")
+        await store.put(old)
+        async with harness.refusing():
+            with pytest.raises(StorageUnavailable):
+                await store.put(new)
+        assert await store.get(TALK) == old
+        await store.put(new)
+        assert await store.get(TALK) == new
 
     async def test_unknown_conversation_is_none(self, harness: Harness[SessionStore]) -> None:
         """Asking for what is not there is no error."""

@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, ClassVar
 
 import pytest
 
 from galaxy_core.domain.audit import AuditEvent, AuditSeverity
+from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.insight import Slot
 from galaxy_core.domain.response import Outcome
@@ -62,6 +64,27 @@ class TrailIndexContract(Contract):
     """Everything that an index of trails owes those who ask it."""
 
     features: ClassVar[StoreFeatures] = StoreFeatures()
+
+    @requires("can_refuse")
+    async def test_refusing_store_is_not_an_empty_one(self, harness: Harness[TrailIndex]) -> None:
+        """Every method raises `StorageUnavailable`: figures of nothing would be wrong ones."""
+        index = await harness.open()
+        await feed(index, end(1, "a", Outcome.SUCCEEDED))
+        async with harness.refusing():
+            calls: tuple[Callable[[], Awaitable[object]], ...] = (
+                index.totals,
+                partial(index.of_order, OrderId("a")),
+                index.ended,
+                partial(index.search, AuditSearch()),
+                partial(index.slots, START, timedelta(hours=1), 2),
+                partial(feed, index, end(2, "b", Outcome.SUCCEEDED)),
+            )
+            for call in calls:
+                with pytest.raises(StorageUnavailable):
+                    await call()
+        assert list(await index.ended()) == ["a"]
+        await feed(index, end(2, "b", Outcome.SUCCEEDED))
+        assert list(await index.ended()) == ["b", "a"]
 
     # ---- feeding
 

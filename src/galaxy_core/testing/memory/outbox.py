@@ -37,7 +37,8 @@ class MemoryOutbox(Outbox):
 
     async def post(self, letter: Letter) -> bool:
         async with self.faults.around("outbox.post"):
-            if letter.name in self.box.waiting or letter.name in self.box.sent:
+            box = self.box
+            if any(letter.name in names for names in (box.waiting, box.sent, box.undeliverable)):
                 return False
             self.box.waiting[letter.name] = letter
             self.box.changes.notify()

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from anyio.lowlevel import checkpoint
-from attrs import define
+import contextlib
 
+from attrs import define, field
+
+from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.operations import Heartbeat
 from galaxy_core.ports.presence import Presence
+from galaxy_core.testing.faults import Faults
 
 
 @define(eq=False)
 class MemoryPresence(Presence):
-    """The last heartbeat."""
+    """The last heartbeat; operations are named `presence.<method>`."""
 
     heartbeat: Heartbeat | None = None
+    faults: Faults = field(factory=Faults, kw_only=True)
 
     async def beat(self, heartbeat: Heartbeat) -> None:
-        await checkpoint()
-        self.heartbeat = heartbeat
+        with contextlib.suppress(StorageUnavailable):
+            async with self.faults.around("presence.beat"):
+                self.heartbeat = heartbeat
 
     async def read(self) -> Heartbeat | None:
-        await checkpoint()
-        return self.heartbeat
+        with contextlib.suppress(StorageUnavailable):
+            async with self.faults.around("presence.read", is_write=False):
+                return self.heartbeat
+        return None
