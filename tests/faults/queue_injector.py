@@ -1,4 +1,4 @@
-"""`python -m tests.faults.queue_injector FOLDER FAULT [EVERY]`: a fault at every system call.
+"""`python -m tests.faults.queue_injector FOLDER FAULT [EVERY [KIND]]`: faults at system calls.
 
 Runs `queue_cycle.cycle` again and again, each time in a forked child on a fresh copy of a
 prepared folder, with the fault at the next call that changes files; then recovers and checks.
@@ -6,6 +6,8 @@ Prints one JSON object: how many points there were, and what was found wrong.
 
 Faults: `kill` (SIGKILL before the call), `torn` (half of a write, then SIGKILL), or the name of
 an error number (`EIO`, `ENOSPC`): the call fails with it, once, and the worker goes on.
+
+KIND `in-order` takes the disk for one that commits names in order: other calls are made then.
 """
 
 import errno
@@ -23,7 +25,7 @@ from typing import Any
 
 import anyio
 
-from galaxy_adapters._files import rename
+from galaxy_adapters._files import durable, rename
 from tests.faults import queue_cycle
 
 CALLS = ("write", "pwrite", "fsync", "rename", "link", "symlink", "mkdir", "unlink", "rmdir")
@@ -58,6 +60,7 @@ def inject(fault: str, at: int) -> Callable[[], int]:
 
     for name in CALLS:
         setattr(os, name, wrap(getattr(os, name), name))
+    durable.write_out = wrap(durable.write_out, "write_out")  # type: ignore[attr-defined]
     found = rename._find_renameat2()
     if found is not None:
         wrapped = wrap(found, "renameat2")
@@ -116,8 +119,9 @@ async def _prepared(template: Path) -> int:
     return 0
 
 
-def main(folder: str, fault: str, every: str = "1") -> None:
+def main(folder: str, fault: str, every: str = "1", kind: str = "") -> None:
     """Go through all points, or every so many of them."""
+    durable.commits_in_order = lambda _folder: kind == "in-order"  # type: ignore[assignment, attr-defined]
     template = Path(folder, "template")
     template.mkdir()
     in_child(lambda: anyio.run(_prepared, template))

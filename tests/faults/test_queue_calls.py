@@ -14,6 +14,8 @@ from tests.support import PROJECT_ROOT, every
 
 EVERY = every(4)
 FAULTS = ("kill", "torn", "EIO", "ENOSPC")
+KINDS = ("any disk", "in-order")
+"""Of disks: which calls are made depends on it."""
 SYSTEM_CALLS = {
     "fsync": 9,
     "linkat": 3,
@@ -27,10 +29,10 @@ SYSTEM_CALLS = {
 """By the kernel's names, with a number of a call in the middle of the cycle."""
 
 
-def run_injector(folder: Path, fault: str, *, every: int) -> None:
+def run_injector(folder: Path, fault: str, kind: str, *, every: int) -> None:
     """Go through the points, and show every broken promise."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.queue_injector", folder, fault, str(every)],
+        [sys.executable, "-m", "tests.faults.queue_injector", folder, fault, str(every), kind],
         cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,
@@ -41,18 +43,20 @@ def run_injector(folder: Path, fault: str, *, every: int) -> None:
     assert found["points"] >= 100 // every, "the faults were not reached"
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_no_promise_is_broken_at_some_calls(folder: Path, fault: str) -> None:
-    """No accepted order is lost, torn, or comes again after its end (every eleventh call)."""
-    run_injector(folder, fault, every=11)
+def test_no_promise_is_broken_at_some_calls(folder: Path, fault: str, kind: str) -> None:
+    """No accepted order is lost, torn, or comes again after its end (every thirteenth call)."""
+    run_injector(folder, fault, kind, every=13)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_no_promise_is_broken_at_any_call(folder: Path, fault: str) -> None:
+def test_no_promise_is_broken_at_any_call(folder: Path, fault: str, kind: str) -> None:
     """The same, at every single call of the cycle (`make test-faults`; else at every fourth)."""
-    run_injector(folder, fault, every=EVERY)
+    run_injector(folder, fault, kind, every=EVERY)
 
 
 def run_under_strace(folder: Path, injection: str) -> tuple[int, list[str]]:

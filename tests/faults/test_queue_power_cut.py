@@ -1,24 +1,16 @@
 """A simulated power cut: what the disk has at that moment is all that there is.
 
-The queue works on a file system of its own, in an image behind a loop device.  At a random moment
-the worker is stopped and the image copied: in the copy is what was written through, and nothing
-that only lay in the kernel's memory.  The kernel may still be writing then (a call that had begun
-goes on), so a copy counts only when nothing changed under it: one of two moments is no disk that
-ever was.  Assumes that a disk keeps what it was given.
+The queue works on a disk of its own (`disk_image`).  At a random moment the worker is stopped and
+the disk copied.
 """
 
-import filecmp
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -27,50 +19,14 @@ import pytest
 from galaxy_core.testing.factories import make_ending
 from galaxy_core.wire.layout import Layout
 from tests.faults import queue_cycle
+from tests.faults.disk_image import copy_of_one_moment, make_image, mounted
 from tests.support import PROJECT_ROOT
-
-IMAGE_BYTES = 64 << 20
-
-
-@contextmanager
-def mounted(image: Path) -> Iterator[Path]:
-    """Mount the image; skips, visibly, where that is not allowed."""
-    with tempfile.TemporaryDirectory(prefix="galaxy-mount-") as name:
-        done = subprocess.run(
-            ["mount", "-o", "loop", image, name], capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            pytest.skip(f"a disk image cannot be mounted here: {done.stderr.strip()}")
-        try:
-            yield Path(name)
-        finally:
-            subprocess.run(["umount", name], check=True)
 
 
 @pytest.fixture
 def image(folder: Path) -> Path:
     """Give an empty disk with a journal."""
-    maker = shutil.which("mkfs.ext4") or shutil.which("mkfs.ext4", path="/sbin:/usr/sbin")
-    if maker is None or os.geteuid() != 0:
-        pytest.skip("a disk image can be made and mounted by root only, with mkfs.ext4")
-    path = folder / "disk"
-    with path.open("wb") as file:
-        file.truncate(IMAGE_BYTES)
-    subprocess.run([maker, "-q", path], check=True)
-    return path
-
-
-def copy_of_one_moment(image: Path, copy: Path) -> None:
-    """Copy the image as it was at one moment: until two copies in a row are the same."""
-    again = copy.with_name("the same again")
-    shutil.copyfile(image, copy)
-    for _ in range(50):
-        shutil.copyfile(image, again)
-        if filecmp.cmp(copy, again, shallow=False):
-            again.unlink()
-            return
-        again.replace(copy)
-    pytest.fail("the disk does not come to rest though nobody writes")
+    return make_image(folder / "disk")
 
 
 def churn_and_cut(image: Path, copy: Path, seconds: float) -> tuple[set[str], set[str]]:

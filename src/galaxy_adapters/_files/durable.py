@@ -1,8 +1,11 @@
 """Writes that are whole or absent, and survive a power cut when they say so.
 
 The one way to put a file in its place: write a scratch file, sync it, rename or link it to its
-name, sync the folder.  A process that dies in the middle leaves a scratch file whose name begins
-with a dot; nobody reads those, and `sweep_scratch` removes them once they are an hour old.
+name, sync the folder.  Where the disk commits names in order (`commit_order`), the content is only
+written out before the rename, and the file synced after it: both syncs then share one commit.
+Either way the name is never there, on the disk either, without the content.  A process that dies
+in the middle leaves a scratch file whose name begins with a dot; nobody reads those, and
+`sweep_scratch` removes them once they are an hour old.
 
 A sync that failed is never tried again on the same file: the kernel marks the lost pages clean,
 so a second sync would succeed and prove nothing.  The scratch file is dropped and the caller told.
@@ -16,13 +19,14 @@ import fcntl
 import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+from galaxy_adapters._files.commit_order import commits_in_order
 from galaxy_adapters._files.errors import storage_errors
 from galaxy_adapters._files.rename import rename_exclusively
-from galaxy_adapters._files.writeback import start_writing_back
+from galaxy_adapters._files.writeback import can_write_out, start_writing_back, write_out
 
 SCRATCH_PREFIX = ".tmp-"
 SCRATCH_LIFE = timedelta(hours=1)
@@ -49,10 +53,13 @@ def write_durably(
     Raises `StorageUnavailable`; the old file then stands, or the new one does: the caller does not
     know which.
     """
+
+    def replace(name: str) -> bool:
+        os.rename(name, path)
+        return True
+
     with storage_errors("write", path):
-        fresh = _fill(scratch or path.parent, data, mode=mode, modified_ns=modified_ns)
-        with _dropped_on_error(fresh) as name:
-            os.rename(name, path)
+        _put(replace, scratch or path.parent, data, mode=mode, modified_ns=modified_ns)
         sync_directory(path.parent)
 
 
@@ -86,16 +93,15 @@ def create_named(
 ) -> bool:
     """Do as `create_durably` does, but leave the sync of the folder to the caller.
 
-    The content is on the disk before the name appears, so many files of one folder can share
-    one sync of it.
+    The content is on the disk whenever the name is, so many files of one folder can share one
+    sync of it.
     """
+
+    def create(name: str) -> bool:
+        return rename_exclusively(name, os.fspath(path))
+
     with storage_errors("write", path):
-        fresh = _fill(scratch or path.parent, data, mode=mode, modified_ns=modified_ns)
-        with _dropped_on_error(fresh) as name:
-            if rename_exclusively(name, os.fspath(path)):
-                return True
-        os.unlink(name)
-        return False
+        return _put(create, scratch or path.parent, data, mode=mode, modified_ns=modified_ns)
 
 
 class Publication:
@@ -164,20 +170,13 @@ def replace_atomically(
     Raises `StorageUnavailable`.
     """
     with storage_errors("write", path):
-        fresh = _fill(scratch or path.parent, data, mode=mode, is_synced=False)
-        with _dropped_on_error(fresh) as name:
+        name, fd = _open_scratch(scratch or path.parent, mode)
+        with _dropped_on_error(name):
+            try:
+                write_all(fd, data)
+            finally:
+                os.close(fd)
             os.rename(name, path)
-
-
-def append_durably(fd: int, data: bytes) -> None:
-    """Append `data` to a file opened with O_APPEND and sync it.
-
-    Raises `StorageUnavailable`; some of `data` may stand in the file then, so a format that is
-    appended to must survive a torn last record.  After that, open the file anew.
-    """
-    with storage_errors("append to", f"file descriptor {fd}"):
-        write_all(fd, data)
-        sync_file(fd)
 
 
 def sync_directory(path: Path) -> None:
@@ -210,6 +209,15 @@ def sync_file(fd: int) -> None:
         os.fsync(fd)
 
 
+def sync_data(fd: int) -> None:
+    """Wait until the content is on the disk, and whatever is needed to read it; not its times."""
+    sync = getattr(os, "fdatasync", None)  # macOS has none
+    if sync is not None and not hasattr(fcntl, "F_FULLFSYNC"):
+        sync(fd)
+    else:
+        sync_file(fd)
+
+
 def write_all(fd: int, data: bytes) -> None:
     """Write all of `data`; a short write is an error, as the disk is full then."""
     written = os.write(fd, data)
@@ -234,26 +242,40 @@ def sweep_scratch(folder: Path, *, older_than: timedelta = SCRATCH_LIFE) -> int:
     return swept
 
 
-def _fill(
-    folder: Path,
+def _put(
+    give_name: Callable[[str], bool],
+    folder: str | Path,
     data: bytes,
     *,
     mode: int,
-    modified_ns: int | None = None,
-    is_synced: bool = True,
-) -> str:
-    """Write a new scratch file, closed when this returns; nothing is left after an error."""
+    modified_ns: int | None,
+) -> bool:
+    """Write a scratch file, have it named, with its content synced; False when it got no name.
+
+    `give_name` renames it, or answers that it could not; only the folder is to be synced after
+    this.  Nothing is left of the scratch file, also after an error.
+    """
+    is_ordered = can_write_out() and commits_in_order(folder)
     name, fd = _open_scratch(folder, mode)
-    with _dropped_on_error(name):
-        try:
+    try:
+        with _dropped_on_error(name):
             write_all(fd, data)
             if modified_ns is not None:
                 os.utime(fd, ns=(modified_ns, modified_ns))
-            if is_synced:
+            if is_ordered:
+                write_out(fd)
+            else:
                 sync_file(fd)
-        finally:
-            os.close(fd)
-    return name
+            if not give_name(name):
+                os.unlink(name)
+                return False
+        if is_ordered:
+            # The sync of the folder would commit this as well; but that content is on the disk
+            # after a sync of its file is every file system's promise.
+            sync_file(fd)
+    finally:
+        os.close(fd)
+    return True
 
 
 def _open_scratch(folder: str | Path, mode: int) -> tuple[str, int]:

@@ -1,9 +1,14 @@
 """`runs/<order_id>.jsonl`: one line for each ticket, and one for the settlement.
 
-A line counts once its line break is there.  A process that dies while it appends leaves a torn
-end, which readers pass over and the next append cuts off.  One that dies between making the file
-and syncing its folder leaves a file that a power cut may take away: each process syncs the folder
-at its own first append to an order.
+A new journal is filled up with line breaks, and later lines are written over them: the file keeps
+its size and its place on the disk, so that a sync has only the content to write and no commit of
+the file system's journal to wait for (measured: a third of the time, and nobody else's commit
+stands in the way).  What does not fit goes on behind them.
+
+A line counts once its line break is there.  A process that dies while it writes leaves a torn
+line, which readers pass over; one at the end of the file is cut off by the next line.  One that
+dies between making the file and syncing its folder leaves a file that a power cut may take away:
+each process syncs the folder at its own first line of an order.
 """
 
 from __future__ import annotations
@@ -17,15 +22,16 @@ from pathlib import Path
 from anyio import to_thread
 
 from galaxy_adapters._files import (
-    append_durably,
     make_durable_folder,
     read_plain_file,
     storage_errors,
+    sync_data,
     sync_directory,
     sync_file,
+    write_all,
 )
 from galaxy_core.domain.delivery import RunRecord, Settlement, Ticket
-from galaxy_core.domain.errors import InvalidOrder, StorageUnavailable, UnreadableFile
+from galaxy_core.domain.errors import InvalidOrder, UnreadableFile
 from galaxy_core.domain.ids import OrderId, why_not_an_order_id
 from galaxy_core.ports.run_journal import RunJournal
 from galaxy_core.wire.journal import decode_entry, encode_entry
@@ -37,6 +43,8 @@ MAX_BYTES = 256 << 20
 """No journal gets near: a settlement holds an answer, a ticket a few hundred bytes."""
 
 _SUFFIX = ".jsonl"
+_ROOM = 16 << 10
+"""Bytes of a new journal: a ticket or two, and a decision with an answer of usual length."""
 
 
 class FilesystemRunJournal(RunJournal):
@@ -91,31 +99,21 @@ class FilesystemRunJournal(RunJournal):
         if is_first:
             make_durable_folder(self._folder)
         with storage_errors("write", path), _opened_alone(path) as fd:
-            size = _cut_torn_end(fd)
-            if isinstance(entry, Settlement) and not entry.outranks(_settlement(fd, size)):
+            size, end = _ends(fd)
+            if isinstance(entry, Settlement) and not entry.outranks(_settlement(fd, end)):
                 # The one that stands may be from a process that died before its sync.
                 sync_file(fd)
             else:
-                self._append_whole(fd, size, encode_entry(entry))
+                _write_line(fd, size, end, encode_entry(entry))
         if is_first:
             sync_directory(self._folder)
             self._durable.add(order_id)
 
-    @staticmethod
-    def _append_whole(fd: int, size: int, line: bytes) -> None:
-        try:
-            append_durably(fd, line)
-        except StorageUnavailable:
-            # The caller hears that nothing was written; so nobody shall read it either.
-            with contextlib.suppress(OSError):
-                os.ftruncate(fd, size)
-            raise
-
 
 @contextlib.contextmanager
 def _opened_alone(path: Path) -> Iterator[int]:
-    """Open the journal for appending; no other process or thread appends meanwhile."""
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    """Open the journal for writing; no other process or thread writes meanwhile."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     fd = os.open(path, flags, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
@@ -124,14 +122,28 @@ def _opened_alone(path: Path) -> Iterator[int]:
         os.close(fd)
 
 
-def _cut_torn_end(fd: int) -> int:
-    """Drop what stands behind the last line break; the size that is left."""
-    size = os.fstat(fd).st_size
-    if not size or os.pread(fd, 1, size - 1) == b"\n":
-        return size
-    whole = os.pread(fd, size, 0).rfind(b"\n") + 1
-    os.ftruncate(fd, whole)
-    return whole
+def _ends(fd: int) -> tuple[int, int]:
+    """The file's size, and where its next line goes; drops what stands behind the last break."""
+    data = os.pread(fd, os.fstat(fd).st_size, 0)
+    size = data.rfind(b"\n") + 1
+    if size != len(data):
+        os.ftruncate(fd, size)
+    lines = data[:size].rstrip(b"\n")
+    return size, len(lines) + 1 if lines else 0
+
+
+def _write_line(fd: int, size: int, end: int, line: bytes) -> None:
+    """Write a line at `end` in a file of `size` bytes, and sync it."""
+    filling = b"\n" * (0 if size else _ROOM - len(line))
+    os.lseek(fd, end, os.SEEK_SET)
+    try:
+        write_all(fd, line + filling)
+        sync_data(fd)
+    except OSError:
+        # The caller hears that nothing was written; so nobody shall read it either.
+        with contextlib.suppress(OSError):
+            os.ftruncate(fd, end)
+        raise
 
 
 def _settlement(fd: int, size: int) -> Settlement | None:
@@ -141,11 +153,11 @@ def _settlement(fd: int, size: int) -> Settlement | None:
 def _record(data: bytes) -> RunRecord:
     tickets: list[Ticket] = []
     settlement: Settlement | None = None
-    *lines, _torn = data.split(b"\n")
-    for line in lines:
+    whole_lines = data[: data.rfind(b"\n") + 1].rstrip(b"\n")
+    for line in whole_lines.split(b"\n"):
         try:
             entry = decode_entry(line)
-        except UnreadableFile:  # a power cut can leave blanks where a line was not yet synced
+        except UnreadableFile:  # torn; or blanks where a power cut took what was not yet synced
             continue
         if isinstance(entry, Ticket):
             tickets.append(entry)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 from datetime import datetime, timedelta
+from functools import partial
 
 import anyio
 from attrs import define, evolve, field
@@ -44,7 +45,8 @@ class Held:
     note: Note | None
     is_shown: bool = False
     """Whether we gave it its second name."""
-    settling: anyio.Lock = field(factory=anyio.Lock)
+    settling: anyio.Lock = field(factory=partial(anyio.Lock, fast_acquire=True))
+    """Hardly ever waited for; who has it goes to a thread, so others have their turn anyway."""
 
     @property
     def token(self) -> LeaseToken:

@@ -277,8 +277,8 @@ class FilesystemOrderQueue(OrderQueue):
             raise
 
     async def ack(self, delivery: Delivery, ending: Ending) -> None:
-        await checkpoint()
         if delivery.token in self._settled:
+            await checkpoint()
             return
         held = self._find(delivery)
         async with held.settling:

@@ -10,7 +10,10 @@ class Died(BaseException):
     """The process is gone: no handler of ours may clean up after it."""
 
 
-STEPS = ("open", "write", "fsync", "rename", "unlink", "mkdir", "link", "ftruncate", "utime")
+STEPS = (
+    *("open", "write", "fsync", "fdatasync", "rename", "unlink", "mkdir", "link", "ftruncate"),
+    "utime",
+)
 
 
 class DyingProcess:

@@ -13,9 +13,9 @@ import pytest
 
 from galaxy_adapters._files import (
     SharedSync,
-    append_durably,
     create_durably,
     create_named,
+    durable,
     make_durable_folder,
     rename,
     rename_exclusively,
@@ -23,6 +23,7 @@ from galaxy_adapters._files import (
     sweep_scratch,
     write_durably,
 )
+from galaxy_adapters._files.writeback import can_write_out, write_out
 from galaxy_core.domain.errors import StorageUnavailable
 
 Writer = Callable[[Path, bytes], object]
@@ -147,13 +148,77 @@ def test_failed_sync_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(syncs) == 1
 
 
-def test_lines_are_appended(tmp_path: Path) -> None:
-    """A log grows at its end."""
-    fd = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    append_durably(fd, b"one\n")
-    append_durably(fd, b"two\n")
-    os.close(fd)
-    assert (tmp_path / "log").read_bytes() == b"one\ntwo\n"
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note in which order content is written out, a name given, and file and folder synced."""
+    noted: list[str] = []
+
+    def note(place: object, name: str) -> None:
+        real = getattr(place, name)
+
+        def noting(*args: object) -> object:
+            noted.append(name)
+            return real(*args)
+
+        monkeypatch.setattr(place, name, noting)
+
+    for name in ("fsync", "rename"):
+        note(os, name)
+    for name in ("write_out", "rename_exclusively"):
+        note(durable, name)
+    return noted
+
+
+@pytest.mark.skipif(not can_write_out(), reason="this system has no sync_file_range")
+@pytest.mark.parametrize("write", [write_durably, create_durably])
+def test_one_commit_where_the_disk_keeps_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[str], write: Writer
+) -> None:
+    """Content is out before the name, and file and folder are synced after it, for one commit."""
+    monkeypatch.setattr(durable, "commits_in_order", lambda _folder: True)
+    write(tmp_path / "a", b"content")
+    name = "rename" if write is write_durably else "rename_exclusively"
+    assert steps == ["write_out", name, "fsync", "fsync"]
+
+
+@pytest.mark.parametrize("write", [write_durably, create_durably])
+def test_content_is_synced_before_the_name_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[str], write: Writer
+) -> None:
+    """Where nothing is known of the disk, nothing is expected of it."""
+    monkeypatch.setattr(durable, "commits_in_order", lambda _folder: False)
+    write(tmp_path / "a", b"content")
+    name = "rename" if write is write_durably else "rename_exclusively"
+    assert steps == ["fsync", name, "fsync"]
+
+
+@pytest.mark.skipif(not can_write_out(), reason="this system has no sync_file_range")
+@pytest.mark.parametrize("write", [write_durably, create_durably, create_named])
+def test_content_that_cannot_be_written_out_gets_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Writer
+) -> None:
+    """A disk that is full, or broken, is found out before anybody could see the file."""
+
+    def full(_fd: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(durable, "commits_in_order", lambda _folder: True)
+    monkeypatch.setattr(durable, "write_out", full)
+    with pytest.raises(StorageUnavailable, match="no space is left"):
+        write(tmp_path / "a", b"content")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not can_write_out(), reason="this system has no sync_file_range")
+def test_failure_to_write_out_is_told() -> None:
+    """What the kernel refuses is an error, not silence: a pipe has nothing to write out."""
+    reading, writing = os.pipe()
+    try:
+        with pytest.raises(OSError, match=os.strerror(errno.ESPIPE)):
+            write_out(writing)
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from attrs import evolve
 
 from galaxy_adapters.journal_filesystem import FilesystemRunJournal
 from galaxy_core.domain.delivery import RunRecord
@@ -20,6 +21,7 @@ from tests.unit.galaxy_adapters.dying import every_death
 pytestmark = pytest.mark.anyio
 
 A = OrderId("a")
+SYNCS = [name for name in ("fsync", "fdatasync") if hasattr(os, name)]
 
 
 @pytest.fixture
@@ -38,14 +40,17 @@ def journal(layout: Layout) -> FilesystemRunJournal:
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note what is synced: `file` or `folder`."""
     kinds: list[str] = []
-    real = os.fsync
+    for name in SYNCS:
+        monkeypatch.setattr(os, name, _noting(getattr(os, name), kinds))
+    return kinds
 
-    def fsync(fd: int) -> None:
+
+def _noting(real: Callable[[int], None], kinds: list[str]) -> Callable[[int], None]:
+    def sync(fd: int) -> None:
         kinds.append("folder" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file")
         real(fd)
 
-    monkeypatch.setattr("os.fsync", fsync)
-    return kinds
+    return sync
 
 
 async def test_syncs(journal: FilesystemRunJournal, layout: Layout, synced: list[str]) -> None:
@@ -73,19 +78,67 @@ async def test_decision_met_is_made_durable(
     assert synced == ["file", "folder"]
 
 
-async def test_torn_at_every_byte(journal: FilesystemRunJournal, layout: Layout) -> None:
-    """However much of the last line is left, it counts as unwritten and is cut off."""
+@pytest.mark.parametrize("has_room", [True, False])
+async def test_torn_at_every_byte(
+    journal: FilesystemRunJournal, layout: Layout, *, has_room: bool
+) -> None:
+    """However much of the last line is left, it counts as unwritten and is passed over."""
     first, second, third = make_ticket(), make_ticket(attempt=2), make_ticket(attempt=3)
     await journal.write_ticket(A, first)
     path = layout.run_journal(A)
-    whole_lines = path.stat().st_size
+    whole_lines = len(path.read_bytes().rstrip(b"\n")) + 1
     await journal.write_ticket(A, second)
-    data = path.read_bytes()
-    for size in range(whole_lines, len(data)):
-        path.write_bytes(data[:size])
+    room = path.stat().st_size if has_room else 0
+    text = path.read_bytes().rstrip(b"\n")
+    assert whole_lines < len(text)
+    for size in range(whole_lines, len(text)):
+        path.write_bytes(text[:size].ljust(room, b"\n"))
         assert await journal.read(A) == RunRecord(tickets=(first,))
     await journal.write_ticket(A, third)
     assert await journal.read(A) == RunRecord(tickets=(first, third))
+
+
+async def test_sectors_of_a_torn_line(journal: FilesystemRunJournal, layout: Layout) -> None:
+    """A power cut may keep any sectors of a line: unless it keeps all, the line does not count."""
+    ticket = make_ticket()
+    await journal.write_ticket(A, ticket)
+    path = layout.run_journal(A)
+    before = path.read_bytes()
+    await journal.write_settlement(make_settlement(order_id="a", text='{"type":"ticket"}\n' * 90))
+    after = path.read_bytes()
+    sectors = [
+        n for n in range(len(after) // 512) if before[n * 512 :][:512] != after[n * 512 :][:512]
+    ]
+    assert len(sectors) > 3
+    for lost in sectors:
+        start = lost * 512
+        path.write_bytes(after[:start] + before[start : start + 512] + after[start + 512 :])
+        assert (await journal.read(A)).settlement is None
+        assert ticket in (await journal.read(A)).tickets
+        path.write_bytes(before[:start] + after[start : start + 512] + before[start + 512 :])
+        assert (await journal.read(A)).settlement is None
+
+
+async def test_room_is_kept(journal: FilesystemRunJournal, layout: Layout) -> None:
+    """Lines go into the room that was made with the first one, so that none changes the size."""
+    ticket, settlement = make_ticket(), make_settlement(order_id="a", text="done " * 500)
+    await journal.write_ticket(A, ticket)
+    size = layout.run_journal(A).stat().st_size
+    await FilesystemRunJournal(layout).write_settlement(settlement)
+    assert layout.run_journal(A).stat().st_size == size
+    assert await journal.read(A) == RunRecord(tickets=(ticket,), settlement=settlement)
+
+
+async def test_lines_beyond_the_room(journal: FilesystemRunJournal, layout: Layout) -> None:
+    """A decision of any length is written, and what follows it as well."""
+    ticket, later = make_ticket(), make_ticket(attempt=2)
+    settlement = make_settlement(order_id="a", text="long " * 20_000)
+    await journal.write_ticket(A, ticket)
+    await journal.write_settlement(settlement)
+    await journal.write_ticket(A, later)
+    assert await journal.read(A) == RunRecord(tickets=(ticket, later), settlement=settlement)
+    await journal.write_settlement(evolve(settlement, order_id=OrderId("b")))
+    assert (await journal.read(OrderId("b"))).settlement is not None
 
 
 async def test_blanks_of_a_power_cut(journal: FilesystemRunJournal, layout: Layout) -> None:
@@ -108,7 +161,8 @@ async def test_failed_sync_writes_nothing(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
-        patch.setattr("os.fsync", broken)
+        for name in SYNCS:
+            patch.setattr(os, name, broken)
         with pytest.raises(StorageUnavailable, match="input/output error"):
             await journal.write_ticket(A, make_ticket(attempt=2))
     assert await journal.read(A) == RunRecord(tickets=(first,))
