@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from galaxy_core.ports.clock import Clock
     from galaxy_core.ports.dispatcher import Dispatcher
     from galaxy_core.ports.outbox import Outbox
+    from galaxy_core.services.anchoring import AnchorDesk
     from galaxy_core.services.gateway.config import GatewayPorts
     from galaxy_core.services.health import Probe
     from galaxy_core.wire.layout import Layout
@@ -66,6 +68,9 @@ async def watching_hermes(
                 probes.disk_look(machine, FilesystemMachineFolder(layout), little),
             ),
         ]
+        file = place.settings.audit.anchor_file
+        if file is not None:
+            tasks.start_soon(_anchors(place, file).keep, name="anchors")
         if isinstance(dispatcher, AgentCare):
             look = probes.AgentLook(machine, dispatcher, tasks)
             agent = Probe(name=f"the agent of {machine}", look=look, every=probes.AGENT_EVERY)
@@ -84,6 +89,15 @@ async def watching_hermes(
             clock=clock,
         )
         yield
+
+
+def _anchors(place: Place, file: Path) -> AnchorDesk:
+    """Who writes the trail's head into a file each day, whether there is a gateway or not."""
+    from galaxy_adapters.anchors_file import FileAnchorLog
+    from galaxy_core.services.anchoring import AnchorDesk
+
+    trails = {place.machine.name: place.audit_trail()}
+    return AnchorDesk(trails, place.outbox(), place.clock(), FileAnchorLog(file), is_told=False)
 
 
 @asynccontextmanager

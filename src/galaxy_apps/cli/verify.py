@@ -32,6 +32,12 @@ def verify(
     """Check every line's place in the chain, and every order's way from message to receipt."""
     configuration = load(config)
     place = Place(configuration.settings, configuration.machine(machine))
+    file = configuration.settings.audit.anchor_file
+    if not anchors and file is not None:
+        if file.exists():
+            anchors = [str(file)]
+        else:
+            warn(f"galaxy: there is no {file} (audit.anchor_file): a cut-off end is not found.")
     digests = _digests(anchors or [], _names_here(configuration, place))
 
     async def check() -> tuple[ChainReport, ProofReport | None]:

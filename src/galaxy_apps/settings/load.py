@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from galaxy_apps.settings.consistency import contradictions, doubts
 from galaxy_apps.settings.environment import CONFIG_VARIABLE, environment, overlay
@@ -97,9 +97,22 @@ def load(
         problems, warnings = problems + warnings, []
     if settings is None or problems:
         raise SettingsError(*sorted(problems), source=_name(file))
+    folder = _folder(file, cwd)
     return Configuration(
-        settings=settings, path=file, folder=_folder(file, cwd), warnings=tuple(warnings)
+        settings=_with_absolute_paths(settings, folder),
+        path=file,
+        folder=folder,
+        warnings=tuple(warnings),
     )
+
+
+def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
+    """Paths that several programs need, whichever folder each of them works in."""
+    file = settings.audit.anchor_file
+    if file is None:
+        return settings
+    audit = evolve(settings.audit, anchor_file=folder.resolve() / file.expanduser())
+    return evolve(settings, audit=audit)
 
 
 def _upwards(start: Path, name: Path) -> Path | None:

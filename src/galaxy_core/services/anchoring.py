@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
+import structlog
 from attrs import define
 
 from galaxy_core.domain.audit import AuditQuery
+from galaxy_core.domain.errors import TransientError
 from galaxy_core.domain.letter import Letter, LetterFormat
 from galaxy_core.domain.message import Address
 from galaxy_core.ports.anchor_log import Anchor, AnchorLog
@@ -19,6 +22,9 @@ from galaxy_core.ports.audit_trail import AuditTrail
 from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.outbox import Outbox
 
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY = timedelta(hours=1)
 NAME = "audit-anchor-"
 """How the names of such letters begin."""
 
@@ -45,6 +51,17 @@ class AnchorDesk:
         if self._is_told:
             for owner in owners:
                 await self._outbox.post(_letter(owner, anchors))
+
+    async def keep(self) -> None:
+        """Anchor each day, for a daemon that has no owners to tell, until cancelled."""
+        while True:
+            try:
+                await self.anchor(())
+            except TransientError as error:
+                log.warning("anchors.not_written", error=str(error))
+            except Exception:  # a bug of ours must not end the daemon
+                log.exception("anchors.crashed")
+            await self._clock.sleep(LOOK_EVERY)
 
     async def _head(self, name: str) -> Anchor | None:
         """The newest line of a trail; None on the day on which it was begun.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import pytest
 
 from galaxy_adapters.audit_jsonl import JsonlAuditSink
 from galaxy_adapters.clock_system import SystemClock
+from galaxy_adapters.dispatch_scripted import ScriptedDispatcher
 from galaxy_adapters.outbox_filesystem import FilesystemOutbox
 from galaxy_apps.cli.main import main
 from galaxy_apps.exit_codes import ExitCode
 from galaxy_apps.settings import load
+from galaxy_apps.watching import watching_hermes
 from galaxy_apps.wiring import Place, build_desk
-from galaxy_core.domain.audit import AuditType
+from galaxy_core.domain.audit import AuditEvent, AuditType
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.services.trail import Trail
 from galaxy_core.testing.factories import make_order, make_receipt
@@ -156,6 +159,40 @@ def test_an_end_that_was_cut_off(layout: Layout, capsys: pytest.CaptureFixture[s
         assert code == ExitCode.FAILURE
         assert head in found["faults"][0]
     assert main(["audit", "verify", "--anchor", "none"]) == ExitCode.USAGE
+
+
+def test_the_file_of_choice_is_asked_by_itself(
+    layout: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Hermes alone writes the head into it, and a cut-off end is found without being asked for."""
+    settings = json.loads((layout.settings_folder / "config.json").read_text())
+    settings["audit"] = {"anchor_file": "elsewhere/heads.txt"}
+    (layout.settings_folder / "config.json").write_text(json.dumps(settings))
+    assert main(["audit", "verify"]) == ExitCode.OK
+    assert "no " in capsys.readouterr().err
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+
+    async def live_on() -> None:
+        layout.audit_log.unlink()
+        layout.audit_log.with_name("galaxy-audit.jsonl.head").unlink()
+        configuration = load(None)
+        place = Place(configuration.settings, configuration.machine(None))
+        audit = place.audit_sink()
+        for number in range(3):
+            await audit.record([AuditEvent(timestamp=yesterday, event_type=f"e{number}")])
+        nobody = ScriptedDispatcher(place.clock(), layout.state / "agent.json")
+        file = layout.repo_path / "elsewhere" / "heads.txt"
+        async with watching_hermes(place, nobody, audit):
+            with anyio.fail_after(60):
+                while not file.exists() or not file.read_text():  # noqa: ASYNC110 - a file tells nobody
+                    await anyio.sleep(0.01)
+
+    anyio.run(live_on)
+    assert main(["audit", "verify", "--chain-only"]) == ExitCode.OK
+    layout.audit_log.write_bytes(b"".join(lines_of(layout)[:1]))
+    layout.audit_log.with_name("galaxy-audit.jsonl.head").unlink(missing_ok=True)
+    assert main(["audit", "verify", "--chain-only"]) == ExitCode.FAILURE
+    assert "the end was cut off" in capsys.readouterr().err
 
 
 def test_orders_of_the_original_are_told_apart(

@@ -91,6 +91,22 @@ async def test_file_without_letters_and_letters_without_owners(tmp_path: Path) -
     assert (len(lonely.heads), lonely.letters.waiting) == (1, {})
 
 
+async def test_a_daemon_keeps_at_it(tmp_path: Path) -> None:
+    """Each day a line, also after a day on which the disk refused; nobody is told."""
+    scene = Scene(tmp_path / "away" / "heads.txt", is_told=False)
+    (tmp_path / "away").write_text("no folder: the disk is not mounted")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(scene.desk.keep)
+        await scene.clock.elapse(timedelta(hours=1))
+        (tmp_path / "away").unlink()
+        with anyio.fail_after(60):
+            while not scene.file.exists() or len(scene.heads) < 2:
+                await scene.clock.elapse(timedelta(hours=1))
+                await anyio.sleep(0.001)
+        tasks.cancel_scope.cancel()
+    assert scene.letters.waiting == {}
+
+
 async def test_lines_of_others_stay(tmp_path: Path) -> None:
     """A torn line of a writer that died is ended, never changed; other trails count by name."""
     file = tmp_path / "heads.txt"
