@@ -23,7 +23,8 @@ from benchmarks._project import open_project
 from galaxy_adapters.audit_jsonl import _log as audit_log
 from galaxy_adapters.queue_filesystem import FilesystemOrderQueue
 from galaxy_apps.logging import configure_logging
-from galaxy_apps.wiring import Place, build_hermes
+from galaxy_apps.wiring import Place
+from galaxy_apps.wiring_hermes import build_hermes
 from galaxy_core.domain.delivery import Finding, Ticket, TicketKind
 from galaxy_core.domain.ids import RequestId
 from galaxy_core.domain.run import (

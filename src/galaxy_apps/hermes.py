@@ -126,7 +126,8 @@ async def _serve(place: Place, is_once: bool) -> int:  # noqa: FBT001  anyio.run
     import structlog
 
     from galaxy_apps.vigil import Vigil
-    from galaxy_apps.wiring import build_hermes, require_agent
+    from galaxy_apps.wiring import require_agent
+    from galaxy_apps.wiring_hermes import build_hermes
 
     vigil = Vigil(service_manager(environment()))
     log = structlog.get_logger(__name__)

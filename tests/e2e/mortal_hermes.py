@@ -21,7 +21,8 @@ import anyio
 from attrs import evolve
 
 from galaxy_apps.settings import load
-from galaxy_apps.wiring import Place, build_hermes
+from galaxy_apps.wiring import Place
+from galaxy_apps.wiring_hermes import build_hermes
 from galaxy_core.services.hermes import Hermes
 
 PORTS = ("queue", "responses", "outbox", "journal", "sessions", "audit", "dispatcher")

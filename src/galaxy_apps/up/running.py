@@ -28,8 +28,9 @@ from galaxy_apps.settings import Machine, environment
 from galaxy_apps.up.keeping import Before, Lifeline
 from galaxy_apps.up.parts import Part, Runner
 from galaxy_apps.vigil import Vigil
-from galaxy_apps.wiring import Place, build_hermes
+from galaxy_apps.wiring import Place
 from galaxy_apps.wiring_gateway import GatewayPlan, build_gateway
+from galaxy_apps.wiring_hermes import build_hermes
 from galaxy_apps.wiring_web import Server, Views, WebPlan, make_server, open_views
 from galaxy_core.domain.errors import GalaxyError
 from galaxy_core.domain.incident import Incident

@@ -7,7 +7,8 @@ from attrs import evolve
 
 from galaxy_apps.late import IncidentRelay
 from galaxy_apps.settings import DispatcherKind, Machine, ProjectSettings, Settings
-from galaxy_apps.wiring import Place, hermes_config
+from galaxy_apps.wiring import Place
+from galaxy_apps.wiring_hermes import hermes_config
 from galaxy_core.domain.policy import RecoveryPolicy
 from galaxy_core.services.hermes import HermesConfig
 from galaxy_core.testing.factories import make_incident
