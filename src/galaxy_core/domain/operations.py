@@ -139,6 +139,8 @@ class Heartbeat:
     """`hermes`, or `gateway`, whose `machine` is its own name."""
     channels: tuple[ChannelSign, ...] = ()
     """The gateway's ways to people."""
+    trouble: str | None = None
+    """Why the gateway cannot write what it has to, in a sentence; None while it can."""
     agent_answers: bool | None = None
     """Whether Hermes' agent answered when it was asked last; None: it cannot be asked, or nobody
     has needed it so far."""

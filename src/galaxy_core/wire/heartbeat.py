@@ -51,6 +51,7 @@ def decode_heartbeat(data: bytes) -> Heartbeat:
         dispatcher=read.word("dispatcher"),
         daemon=read.word("daemon") or HERMES,
         channels=_channels(wire.get("channels")),
+        trouble=read.word("trouble"),
         agent_answers=answers if type(answers := wire.get("agent_answers")) is bool else None,
     )
 
@@ -96,6 +97,7 @@ _MEMBERS: Table = {
     "version": ("version", lambda heartbeat: heartbeat.version),
     "dispatcher": ("dispatcher", lambda heartbeat: heartbeat.dispatcher),
     "channels": ("channels", _sign_members),
+    "trouble": ("trouble", lambda heartbeat: heartbeat.trouble),
     "agent_answers": ("agent_answers", lambda heartbeat: heartbeat.agent_answers),
 }
 _SIGN_MEMBERS: Table = {

@@ -80,6 +80,8 @@ class CourierPorts:
     is_group: Callable[[Address], bool] = lambda _: False
     """Whether several people read the chat."""
     on_delivered: Delivered | None = None
+    on_written: Callable[[str, Exception | None], None] = lambda _doing, _error: None
+    """Hears whether what had to be written could be: of what, and the error, or None."""
 
     @property
     def home(self) -> Mailbox:

@@ -67,23 +67,31 @@ class LetterDesk:
     async def advance(self, parcel: Parcel) -> bool:
         """Send the next part, or do again what failed; True when the parcel needs no more."""
         try:
-            if parcel.receipt is None and parcel.verdict is None:
-                if not self._is_wanted(parcel):
-                    return True
-                await self._send(parcel)
-            if parcel.verdict is not None:
-                await self._returns.report(parcel, parcel.verdict)
-                parcel.mailing.lost[parcel.chat] = parcel.verdict
-                return True
-            if parcel.receipt is not None:
-                return await self._record(parcel, parcel.receipt)
+            is_through = await self._advance(parcel)
         except TransientError as error:
             log.error("letter.write_failed", letter=parcel.letter.name, error=str(error))
+            self._ports.on_written(parcel.key, error)
             self._put_off(parcel)
         except Exception:
             # Supervision point: whatever is wrong with this letter is no other chat's matter.
             log.exception("letter.delivery_crashed", letter=parcel.letter.name)
             self._put_off(parcel)
+        else:
+            self._ports.on_written(parcel.key, None)
+            return is_through
+        return False
+
+    async def _advance(self, parcel: Parcel) -> bool:
+        if parcel.receipt is None and parcel.verdict is None:
+            if not self._is_wanted(parcel):
+                return True
+            await self._send(parcel)
+        if parcel.verdict is not None:
+            await self._returns.report(parcel, parcel.verdict)
+            parcel.mailing.lost[parcel.chat] = parcel.verdict
+            return True
+        if parcel.receipt is not None:
+            return await self._record(parcel, parcel.receipt)
         return False
 
     def _is_wanted(self, parcel: Parcel) -> bool:
@@ -214,9 +222,11 @@ class LetterDesk:
             try:
                 with self._steps.uncut():
                     await self._finish(mailing)
+                    self._ports.on_written(f"{mailing.mailbox.name}/{mailing.name}", None)
                     return  # in here: not after it was cut
             except TransientError as error:
                 log.error("letter.finish_failed", letter=mailing.letter.name, error=str(error))
+                self._ports.on_written(f"{mailing.mailbox.name}/{mailing.name}", error)
             except Exception:
                 # Supervision point: the letter is delivered; what fails here is tried again.
                 log.exception("letter.finish_crashed", letter=mailing.letter.name)

@@ -7,7 +7,7 @@ message, and what was to be said lies in the outbox.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import partial
 
 import anyio
@@ -25,7 +25,7 @@ from galaxy_core.domain.errors import (
 from galaxy_core.domain.incident import Incident
 from galaxy_core.domain.letter import Letter, Receipt
 from galaxy_core.domain.message import ButtonPressed, Inbound, InboundMessage, Origin
-from galaxy_core.domain.operations import Cancellation, ChannelSign, Heartbeat
+from galaxy_core.domain.operations import Cancellation
 from galaxy_core.domain.people import Deed, Person, Role, may
 from galaxy_core.domain.policy import RetryPolicy
 from galaxy_core.domain.status import PressAnswered
@@ -33,6 +33,7 @@ from galaxy_core.ports.channel import Channel
 from galaxy_core.services._concurrency import together
 from galaxy_core.services.courier import Courier, CourierConfig, CourierPorts
 from galaxy_core.services.gateway.asks import ASK, AskDesk
+from galaxy_core.services.gateway.beating import Pacemaker
 from galaxy_core.services.gateway.choices import Choices
 from galaxy_core.services.gateway.commands import (
     CommandDesk,
@@ -54,6 +55,7 @@ from galaxy_core.services.gateway.roster import Roster, own_chat
 from galaxy_core.services.gateway.submitting import Submitter
 from galaxy_core.services.gateway.watching import CANCEL, OrderWatcher
 from galaxy_core.services.proof import ACCEPTED
+from galaxy_core.services.store_sign import StoreSign
 from galaxy_core.services.trail import IncidentDesk, Trail
 
 log = structlog.get_logger(__name__)
@@ -98,11 +100,13 @@ class Caduceus:
     _door: Doorkeeper = field(init=False)
     _stopping: anyio.Event = field(factory=anyio.Event, init=False)
     _menus_known: dict[str, Sequence[tuple[str, Role]]] = field(factory=dict, init=False)
-    _started_at: datetime = field(init=False)
+    _store: StoreSign = field(init=False)
+    _pacemaker: Pacemaker = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         config, ports = self._config, self._ports
-        self._started_at = ports.clock.now()
+        self._store = StoreSign(ports.clock)
+        self._pacemaker = Pacemaker(config, ports, self._store, self._pid, self._version)
         self._roster = Roster(ports.notes, config.people)
         self._courier = self._make_courier()
         self._trail = Trail(ports.mailboxes[0].trail, ports.clock, config.home)
@@ -152,6 +156,7 @@ class Caduceus:
                 owners=lambda: [own_chat(p) for p in roster.known if p.role is Role.OWNER],
                 is_group=lambda address: (address.channel, address.chat_id) in config.groups,
                 on_delivered=self._delivered,
+                on_written=self._store.note,
             ),
             CourierConfig(
                 default_channel=config.default_channel, stop_deadline=config.stop_deadline
@@ -171,7 +176,7 @@ class Caduceus:
         await self._trail.try_record(self._trail.event(AuditType.DAEMON_STARTED, pid=self._pid))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._incidents.run, name="incidents")
-            tasks.start_soon(self._keep_beating, name="heartbeat")
+            tasks.start_soon(self._pacemaker.keep_beating, name="heartbeat")
             tasks.start_soon(self._courier.run, name="courier")
             tasks.start_soon(self._watcher.run, name="watcher")
             tasks.start_soon(self._sweep, name="sweep")
@@ -185,7 +190,7 @@ class Caduceus:
         with anyio.move_on_after(STOP_BUDGET.total_seconds()):
             await self._incidents.flush()
             await self._trail.try_record(self._trail.event(AuditType.DAEMON_STOPPED))
-            await self._beat("stopped")
+            await self._pacemaker.beat("stopped")
 
     # ---- hearing
 
@@ -197,9 +202,11 @@ class Caduceus:
             except TransientError as error:
                 attempt += 1
                 log.error("channel.receive_failed", channel=channel.name, error=str(error))
+                self._store.note(channel.name, error)
                 await self._pause(attempt, error)
                 continue
             attempt = 0
+            self._store.note(channel.name, None)
             if isinstance(inbound, ButtonPressed) or is_quick(inbound.text):
                 quick.put(inbound)
             else:
@@ -207,6 +214,12 @@ class Caduceus:
 
     async def _take(self, inbound: Inbound) -> None:
         """Have it carried out, however often that takes, then confirm it."""
+        try:
+            await self._take_again_and_again(inbound)
+        finally:
+            self._store.note(inbound.key, None)
+
+    async def _take_again_and_again(self, inbound: Inbound) -> None:
         attempt = 0
         while True:
             attempt += 1
@@ -218,6 +231,7 @@ class Caduceus:
                 await self._confirm(inbound)
             except TransientError as error:
                 log.error("message.delayed", key=inbound.key, error=str(error))
+                self._store.note(inbound.key, error)
                 if attempt >= MAX_ATTEMPTS and not isinstance(error, StorageUnavailable):
                     await self._give_up(inbound, f"{error} Please send this again later.")
                     return
@@ -353,31 +367,6 @@ class Caduceus:
     async def _delivered(self, letter: Letter, receipts: tuple[Receipt, ...]) -> None:
         await self._asks.delivered(letter, receipts)
         await self._watcher.delivered(letter, receipts)
-
-    async def _keep_beating(self) -> None:
-        while True:
-            await self._beat("running")
-            await self._ports.clock.sleep(self._config.heartbeat_every)
-
-    async def _beat(self, status: str) -> None:
-        now = self._ports.clock.now()
-        reports = self._ports.reports
-        heartbeat = Heartbeat(
-            daemon="gateway",
-            status=status,
-            machine=self._config.home,
-            started_at=self._started_at,
-            last_heartbeat_at=now,
-            stopped_at=now if status == "stopped" else None,
-            pid=self._pid,
-            version=self._version or None,
-            channels=tuple(
-                reports[name].sign() if name in reports else ChannelSign(name=name)
-                for name in self._ports.channels
-            ),
-        )
-        for presence in self._ports.presences:
-            await presence.beat(heartbeat)
 
     async def _sweep(self) -> None:
         pruned_on: date | None = None

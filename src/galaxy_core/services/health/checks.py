@@ -64,6 +64,9 @@ def gateway(
         text = "The gateway was stopped"
     elif silence is not None:
         text, remedy = "The gateway gives no sign of life", _SEE_LOG
+    elif heartbeat.trouble is not None:
+        text = f"The gateway cannot store what it has to ({heartbeat.trouble.rstrip('.')})"
+        remedy = "Free space on the disk, or see what is wrong with it; what people write waits."
     else:
         text, level = "The gateway is alive", Level.WELL
     return Check(key="gateway", level=level, text=text, remedy=remedy * (level is not Level.WELL))

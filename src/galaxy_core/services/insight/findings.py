@@ -69,11 +69,16 @@ def of_machine(look: Look) -> Iterator[Finding]:
         yield Finding(level=level, what=what, remedy=remedy, machine=look.name)
 
 
-def of_alerts(states: Iterable[AlertState]) -> Iterator[Finding]:
-    """What only a watcher can see; the rest is looked at here."""
+def of_alerts(
+    states: Iterable[AlertState], *, is_gateway_up: bool | None = None
+) -> Iterator[Finding]:
+    """What only a watcher can see; the rest is looked at here.
+
+    `is_gateway_up` says that there is a gateway: only its watchers know whether it gets on.
+    """
     for state in states:
         kind, _, of_what = state.key.partition(":")
-        if state.is_open and kind in _ONLY_WATCHED:
+        if state.is_open and (kind in _ONLY_WATCHED or (kind == "gateway" and is_gateway_up)):
             yield Finding(
                 level=Level.DOUBTFUL if state.severity is Severity.WARNING else Level.UNWELL,
                 what=f"{state.text}.",

@@ -82,9 +82,10 @@ class LocalInsight(Insight):
             machines.append(machine)
             letters[place.layout.repo_path] = machine.outbox
             found += its
-        for book in self._ports.alerts:
-            found += findings.of_alerts(await book.read())
         is_gateway_up = await self._ports.is_gateway_up()
+        for book in self._ports.alerts:
+            alerts = findings.of_alerts(await book.read(), is_gateway_up=is_gateway_up)
+            found += (finding for finding in alerts if finding not in found)
         found += findings.of_whole(
             is_gateway_up=is_gateway_up,
             waiting_letters=sum(letters.values()),

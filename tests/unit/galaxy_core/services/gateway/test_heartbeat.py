@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from attrs import define, evolve
 
+from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.operations import ChannelSign
 from galaxy_core.domain.policy import HEARTBEAT_EVERY
 from galaxy_core.services.gateway.caduceus import Caduceus
@@ -55,3 +56,33 @@ async def test_it_beats_in_every_folder_while_it_lives(
         assert second.last_heartbeat_at - first.last_heartbeat_at == HEARTBEAT_EVERY
         assert second.channels == (ChannelSign(name="memory", trouble="network"),)
     assert [p.heartbeat.status for p in presences if p.heartbeat] == ["stopped", "stopped"]
+
+
+@pytest.mark.parametrize("operation", ["notes.put", "queue.enqueue", "outbox.pending"])
+async def test_it_says_that_a_store_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    """While something waits for a store, and no longer: whoever watches it raises the alarm."""
+    world, presence = GatewayWorld(tmp_path), MemoryPresence()
+    plain = world.caduceus
+
+    def with_presence() -> Caduceus:
+        made = plain()
+        return Caduceus(made._config, evolve(made._ports, presences=[presence]))
+
+    monkeypatch.setattr(GatewayWorld, "caduceus", lambda *_: with_presence())
+    faults = world.lab.faults if operation == "queue.enqueue" else world.faults
+
+    def trouble() -> str | None:
+        assert presence.heartbeat is not None
+        return presence.heartbeat.trouble
+
+    async with world.running():
+        await world.clock.elapse(timedelta(seconds=10))
+        assert trouble() is None
+        faults.fail(operation, StorageUnavailable("no space"), times=None)
+        world.say("do it")
+        await world.until(lambda: trouble() == "no space")
+        faults.clear()
+        await world.until(lambda: trouble() is None)
+        await world.until(lambda: len(world.answers()) == 1)

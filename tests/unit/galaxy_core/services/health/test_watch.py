@@ -53,6 +53,7 @@ class Scene:
     lines: AuditLines = field(factory=AuditLines)
     orders: MemoryOrders = field(init=False)
     is_beating: bool = True
+    trouble: str | None = None
     running: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
@@ -83,7 +84,10 @@ class Scene:
         while True:
             if self.is_beating:
                 beat = make_heartbeat(
-                    machine="lab", last_heartbeat_at=self.clock.now(), running=self.running
+                    machine="lab",
+                    last_heartbeat_at=self.clock.now(),
+                    running=self.running,
+                    trouble=self.trouble,
                 )
                 await self.presence.beat(beat)
             await self.clock.sleep(timedelta(seconds=3))
@@ -192,6 +196,22 @@ async def test_hermes_sees_a_gateway_that_hangs(scene: Scene) -> None:
         scene.is_beating = True
         await scene.clock.elapse(timedelta(seconds=20))
         assert scene.said == ["Resolved after 2 min: The gateway gives no sign of life."]
+
+
+async def test_hermes_sees_a_gateway_whose_store_refuses(scene: Scene) -> None:
+    """One that lives and can write nothing down is as bad as a dead one, and over when it can."""
+    look = probes.GatewayLook(Pulse(scene.presence, scene.clock))
+    async with scene.watching(Probe(name="gateway", look=look)):
+        await scene.clock.elapse(timedelta(minutes=1))
+        scene.trouble = "No space left."
+        await scene.clock.elapse(NOTICED_WITHIN)
+        (state,) = scene.pages.states
+        assert (state.key, state.severity) == ("gateway", Severity.CRITICAL)
+        await scene.clock.elapse(timedelta(minutes=2))
+        scene.trouble = None
+        await scene.clock.elapse(timedelta(seconds=20))
+    (said,) = scene.said
+    assert "Resolved after 2 min: The gateway cannot store what it has to (No space left)" in said
 
 
 @pytest.mark.parametrize("status", [None, "stopped"])

@@ -218,3 +218,13 @@ def test_what_watchers_alone_can_see_is_shown() -> None:
         Finding(level=Level.UNWELL, what="It hangs.", remedy="Wait.", machine="lab"),
         Finding(level=Level.DOUBTFUL, what="It hangs.", remedy="Wait."),
     ]
+
+
+def test_gateway_that_does_not_get_on_is_shown() -> None:
+    """Its watchers know more than that it runs; one that does not run is told of already."""
+    alert = AlertState(
+        key="gateway", since=START, severity=Severity.CRITICAL, text="It hangs", remedy="Wait."
+    )
+    (found,) = findings.of_alerts([alert], is_gateway_up=True)
+    assert found == Finding(level=Level.UNWELL, what="It hangs.", remedy="Wait.")
+    assert not list(findings.of_alerts([alert], is_gateway_up=False))
