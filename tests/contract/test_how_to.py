@@ -17,7 +17,10 @@ def anyio_backend():
 """
 
 
-@pytest.mark.parametrize("page,at_least", [("write-a-queue.md", 100), ("write-a-channel.md", 20)])
+@pytest.mark.parametrize(
+    "page,at_least",
+    [("write-a-queue.md", 100), ("write-a-channel.md", 20), ("write-another-adapter.md", 7)],
+)
 def test_example_passes(page: str, at_least: int, tmp_path: Path) -> None:
     """Whoever copies the page's code has an adapter that passes its contract."""
     blocks = re.findall(
