@@ -183,8 +183,11 @@ def alert_sink(settings: Settings, stack: AsyncExitStack) -> AlertSink | None:
     if url is None:
         return None
     from galaxy_adapters.alerts_ntfy import NtfyAlerts, NtfyTopic
+    from galaxy_apps.wiring import secret_mask
+    from galaxy_core.services.masking import MaskingAlertSink
 
     topic = NtfyTopic(url=url.reveal(), token=token.reveal() if token else None)
     sink = NtfyAlerts(topic)
     stack.push_async_callback(sink.aclose)
-    return sink
+    mask = secret_mask(settings)
+    return sink if mask is None else MaskingAlertSink(sink, mask)

@@ -6,22 +6,30 @@ read what the agent saw, and a masked file would be of no use to the person.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from attrs import define, evolve
 
 from galaxy_core.domain.audit import AuditEvent
-from galaxy_core.domain.letter import Letter, Receipt
+from galaxy_core.domain.health import Alert
+from galaxy_core.domain.letter import Buttons, Letter, Receipt
 from galaxy_core.domain.message import Address, Inbound, RemoteFile
 from galaxy_core.domain.operations import Progress
 from galaxy_core.domain.order import JSONValue
+from galaxy_core.domain.run import Option, PermissionRequested, Question, QuestionAsked
 from galaxy_core.domain.status import Card, Draft, Hint, Notice, OrderStatus, PressAnswered, Rates
+from galaxy_core.ports.alert_sink import AlertSink
 from galaxy_core.ports.audit_sink import AuditSink
 from galaxy_core.ports.channel import Channel
 
 Mask = Callable[[str], str]
-_TEXTS = frozenset({"payload_preview", "reason", "message", "error", "title"})
+_TEXTS = frozenset(
+    {
+        *("payload_preview", "reason", "message", "error", "title", "text", "problem"),
+        *("patterns", "questions", "answer"),
+    }
+)
 """Members of a line that hold words of people and programs; all others are names and numbers."""
 
 
@@ -41,7 +49,27 @@ class MaskingAuditSink(AuditSink):
         return event if data == event.data else evolve(event, data=data)
 
     def _value(self, key: str, value: JSONValue) -> JSONValue:
-        return self._mask(value) if isinstance(value, str) and key in _TEXTS else value
+        return self._words(value) if key in _TEXTS else value
+
+    def _words(self, value: JSONValue) -> JSONValue:
+        if isinstance(value, str):
+            return self._mask(value)
+        if isinstance(value, Mapping):
+            return {key: self._words(each) for key, each in value.items()}
+        return [self._words(each) for each in value] if isinstance(value, Sequence) else value
+
+
+@define
+class MaskingAlertSink(AlertSink):
+    """The second way out, without secrets: what an agent says of itself may hold some."""
+
+    _sink: AlertSink
+    _mask: Mask
+
+    async def send(self, alert: Alert) -> None:
+        """See the port."""
+        clean = evolve(alert, title=self._mask(alert.title), text=self._mask(alert.text))
+        await self._sink.send(clean)
 
 
 @define(eq=False)
@@ -84,6 +112,7 @@ class MaskingChannel(Channel):
             letter,
             message=self._mask(letter.message),
             order_payload=None if payload is None else self._mask(payload),
+            buttons=self._buttons(letter.buttons),
         )
         return await self._channel.send(clean, address, part=part, is_repeat=is_repeat)
 
@@ -91,9 +120,11 @@ class MaskingChannel(Channel):
         """See the port."""
         match card:
             case Notice():
-                card = evolve(card, text=self._mask(card.text))
+                text, buttons = self._mask(card.text), self._buttons(card.buttons)
+                card = evolve(card, text=text, buttons=buttons)
             case OrderStatus():
-                card = evolve(card, progress=self._progress(card.progress))
+                progress, buttons = self._progress(card.progress), self._buttons(card.buttons)
+                card = evolve(card, progress=progress, buttons=buttons)
         return await self._channel.show(card, address, message_id)
 
     async def hint(self, hint: Hint, address: Address) -> None:
@@ -111,4 +142,35 @@ class MaskingChannel(Channel):
             tool=None if progress.tool is None else self._mask(progress.tool),
             note=None if progress.note is None else self._mask(progress.note),
             todos=tuple(evolve(todo, content=self._mask(todo.content)) for todo in progress.todos),
+            waiting_for=tuple(map(self._request, progress.waiting_for)),
+        )
+
+    def _request(
+        self, request: PermissionRequested | QuestionAsked
+    ) -> PermissionRequested | QuestionAsked:
+        """What the agent wants to do or know: a command may hold a password."""
+        if isinstance(request, QuestionAsked):
+            return evolve(request, questions=tuple(map(self._question, request.questions)))
+        return evolve(
+            request,
+            title=self._mask(request.title),
+            patterns=tuple(map(self._mask, request.patterns)),
+            always=tuple(map(self._mask, request.always)),
+        )
+
+    def _question(self, question: Question) -> Question:
+        return evolve(
+            question,
+            text=self._mask(question.text),
+            header=self._mask(question.header),
+            options=tuple(
+                Option(label=self._mask(each.label), description=self._mask(each.description))
+                for each in question.options
+            ),
+        )
+
+    def _buttons(self, rows: Buttons) -> Buttons:
+        """What they say; what they mean stays, as it comes back."""
+        return tuple(
+            tuple(evolve(button, text=self._mask(button.text)) for button in row) for row in rows
         )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from galaxy_core.domain.ids import OrderId
+from galaxy_core.domain.health import Alert
+from galaxy_core.domain.ids import OrderId, RequestId
+from galaxy_core.domain.letter import Button, Severity
 from galaxy_core.domain.operations import Progress
-from galaxy_core.domain.run import Todo
+from galaxy_core.domain.run import Option, PermissionRequested, Question, QuestionAsked, Todo
 from galaxy_core.domain.secrets import MARK, SecretMask
 from galaxy_core.domain.status import Draft, Notice, OrderStatus, Typing
-from galaxy_core.services.masking import MaskingAuditSink, MaskingChannel
+from galaxy_core.services.masking import MaskingAlertSink, MaskingAuditSink, MaskingChannel
 from galaxy_core.testing.factories import (
     make_address,
     make_event,
@@ -18,7 +20,13 @@ from galaxy_core.testing.factories import (
     make_message,
     make_status,
 )
-from galaxy_core.testing.memory import ChatService, ManualClock, MemoryAuditSink, MemoryChannel
+from galaxy_core.testing.memory import (
+    ChatService,
+    ManualClock,
+    MemoryAlertSink,
+    MemoryAuditSink,
+    MemoryChannel,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -60,6 +68,46 @@ async def test_cards_and_hints() -> None:
     assert MARK in repr(service.hints)
 
 
+async def test_what_the_agent_asks() -> None:
+    """Commands to be allowed, questions and buttons are masked; what a button means is not."""
+    service = ChatService()
+    channel = MaskingChannel(MemoryChannel(ManualClock(), service), MASK)
+    asked = QuestionAsked(
+        request_id=RequestId("q"),
+        questions=(
+            Question(
+                text=SECRET, header=SECRET, options=(Option(label=SECRET, description=SECRET),)
+            ),
+        ),
+    )
+    wanted = PermissionRequested(
+        request_id=RequestId("p"),
+        permission="bash",
+        patterns=(f"mysql -p{SECRET}",),
+        title=f"mysql -p{SECRET}",
+        always=(f"mysql -p{SECRET} *",),
+    )
+    progress = Progress(order_id=OrderId("a"), waiting_for=(wanted, asked))
+    buttons = ((Button(f"Allow {SECRET}", "k:1"),),)
+    await channel.show(make_status(progress=progress, buttons=buttons), WHERE)
+    await channel.show(Notice(text="Which?", buttons=buttons), WHERE)
+    await channel.send(make_letter(buttons=buttons), WHERE)
+    seen = repr(([each.card for each in service.cards.values()], service.sent))
+    assert SECRET not in seen
+    assert f"mysql -p{MARK}" in seen
+    assert "k:1" in seen
+    assert "bash" in seen
+
+
+async def test_the_second_way_out() -> None:
+    """What goes to a webhook is masked, too."""
+    sink = MemoryAlertSink()
+    alert = Alert(key="agent:lab", title=SECRET, text=f"at {SECRET}", severity=Severity.ALERT)
+    await MaskingAlertSink(sink, MASK).send(alert)
+    [sent] = sink.heard
+    assert (sent.title, sent.text, sent.key) == (MARK, f"at {MARK}", "agent:lab")
+
+
 async def test_what_comes_in_is_left_alone() -> None:
     """A person's order reaches the agent as it was written, secrets and all."""
     service = ChatService()
@@ -76,10 +124,17 @@ async def test_what_comes_in_is_left_alone() -> None:
 async def test_lines_of_the_trail() -> None:
     """Previews and reasons are masked; keys, ids and names are what completeness is proved by."""
     sink = MemoryAuditSink()
-    event = make_event(data={"payload_preview": f"use {SECRET}", "key": SECRET, "attempt": 1})
+    texts = {"payload_preview": f"use {SECRET}", "patterns": [f"echo {SECRET}"], "text": SECRET}
+    event = make_event(data={**texts, "key": SECRET, "attempt": 1})
     plain = evolve(event, data={"attempt": 2})
     await MaskingAuditSink(sink, MASK).record([event, plain])
     assert [dict(each.data) for each in sink.events] == [
-        {"payload_preview": f"use {MARK}", "key": SECRET, "attempt": 1},
+        {
+            "payload_preview": f"use {MARK}",
+            "patterns": [f"echo {MARK}"],
+            "text": MARK,
+            "key": SECRET,
+            "attempt": 1,
+        },
         {"attempt": 2},
     ]
