@@ -35,17 +35,20 @@ class SetClock:
             file.write(struct.pack("=q", int(off_by_s * 1_000_000_000)))
 
 
-def made_clock(folder: Path) -> SetClock | None:
-    """Make a clock that is right so far; None where no C compiler is."""
+def made_clocks(folder: Path) -> tuple[SetClock, SetClock] | None:
+    """Make two clocks that are right so far; None where no C compiler is."""
     compiler = shutil.which("cc")
     if compiler is None:
         return None
-    library, file = folder / "clock.so", folder / "clock"
+    library = folder / "clock.so"
     words = [compiler, "-shared", "-fPIC", "-O2", "-o", str(library), str(SOURCE), "-ldl"]
-    made = subprocess.run(
-        words, capture_output=True, check=False, timeout=_COMPILED_WITHIN_S, text=True
-    )
+    made = subprocess.run(words, capture_output=True, check=False, timeout=_COMPILED_WITHIN_S)
     if made.returncode != 0:
         return None
+    first, second = (_right(library, folder / name) for name in ("clock-1", "clock-2"))
+    return first, second
+
+
+def _right(library: Path, file: Path) -> SetClock:
     file.write_bytes(bytes(8))
     return SetClock(library=library, file=file)

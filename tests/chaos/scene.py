@@ -20,7 +20,7 @@ from galaxy_core.testing.bot_api.process import BotApiProcess, Remote
 from galaxy_core.testing.opencode_project import private_environment, write_opencode_project
 from galaxy_core.testing.scripted_llm import ScriptedModelServer, running_model
 from galaxy_core.wire.layout import Layout
-from tests.chaos.clock import SetClock, made_clock
+from tests.chaos.clock import SetClock, made_clocks
 from tests.chaos.keeper import Daemon, Keeper
 from tests.e2e.machine import command_of, processes_at
 
@@ -49,8 +49,8 @@ class Scene:
     """Whether the real opencode works; else the built-in agent that asks no model."""
     has_disk: bool
     """Whether the folder is a disk of its own, which can be filled."""
-    clock: SetClock | None
-    """The time of day of gateway, Hermes and opencode; None where it cannot be set."""
+    clocks: tuple[SetClock, SetClock] | None
+    """The time of day of the gateway, and that of Hermes and opencode; None: it cannot be set."""
     skipped: list[str] = field(factory=list)
 
     @property
@@ -112,15 +112,14 @@ def running_scene(
             "GALAXY_TELEGRAM_BASE_FILE_URL": telegram.base_file_url,
             "PWD": str(project),
         }
-        clock = made_clock(folder)
-        if clock is None:
+        clocks = made_clocks(folder)
+        if clocks is None:
             skipped.append("clock steps: no C compiler that makes a shared library")
-        else:
-            environment |= clock.environment
         if opencode is not None:
             environment["GALAXY_OPENCODE_BIN"] = str(opencode)
-        gateway = _daemon("gateway", (str(HASTY), "gateway"), folder, environment)
-        hermes = _daemon("hermes", (str(HASTY), "hermes"), folder, environment)
+        first, second = (clock.environment for clock in clocks) if clocks else ({}, {})
+        gateway = _daemon("gateway", (str(HASTY), "gateway"), folder, {**environment, **first})
+        hermes = _daemon("hermes", (str(HASTY), "hermes"), folder, {**environment, **second})
         scene = Scene(
             folder=project,
             home=home,
@@ -131,7 +130,7 @@ def running_scene(
             hermes=hermes,
             has_agent=opencode is not None,
             has_disk=has_disk,
-            clock=clock,
+            clocks=clocks,
             skipped=skipped,
         )
         stack.callback(scene.end_agents)

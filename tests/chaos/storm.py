@@ -53,8 +53,12 @@ NETWORK: tuple[Mapping[str, object], ...] = (
     {"kind": "error", "method": "getUpdates", "probability": 0.04},
 )
 """What the way to Telegram does all the time."""
-CLOCK_OFF_BY_S = (-600.0, -120.0, -20.0, -3.0, 0.0, 0.0, 3.0, 20.0, 120.0, 600.0)
-"""How far the clock is off after a step; so much below `stale_after` that no message is too old."""
+OFF_BY_S = (-600.0, -120.0, -20.0, -3.0, 0.0, 0.0, 3.0, 20.0, 120.0, 600.0)
+"""How far the gateway's clock is off after a step; so much below `stale_after` that no message is
+too old."""
+FORWARD_S, MOST_FORWARD_S = (0.5, 2.0, 5.0, 20.0), 600.0
+"""Steps of the clock of Hermes and opencode, and where they end.  Only forward: opencode 1.18 whose
+clock is set back under a turn asks the model again and again until the clock has caught up."""
 BOTH = ", and hermes frozen for good"
 """Goes with the name of trouble at the agent whose Hermes could not see it."""
 Trouble = Callable[[random.Random], None]
@@ -109,7 +113,7 @@ class Storm:
             if self.can_cut:
                 cuts: list[tuple[int, str, Trouble]] = [(1, "connections cut", self._cut)]
                 lanes.append(self._lane("lines to opencode", cuts, 5.0))
-        if scene.clock is not None:
+        if scene.clocks is not None:
             steps: list[tuple[int, str, Trouble]] = [(1, "set", self._set_clock)]
             lanes.append(self._lane("clock", steps, 6.0))
         for lane in lanes:
@@ -318,8 +322,12 @@ class Storm:
     # ---- the clock
 
     def _set_clock(self, chance: random.Random) -> None:
-        if self.scene.clock is not None:
-            self.scene.clock.set_to(chance.choice(CLOCK_OFF_BY_S))
+        if self.scene.clocks is None:
+            return
+        of_gateway, of_hermes = self.scene.clocks
+        of_gateway.set_to(chance.choice(OFF_BY_S))
+        if of_hermes.off_by_s < MOST_FORWARD_S:
+            of_hermes.set_to(of_hermes.off_by_s + chance.choice(FORWARD_S))
 
     def _freeze_agent(self, chance: random.Random) -> None:
         _, pid = self._agent(chance)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import cutting
-from tests.chaos.clock import SetClock, made_clock
+from tests.chaos.clock import SetClock, made_clocks
 
 READ_BOTH = """
 import sys, time
@@ -31,17 +31,18 @@ def read(program: subprocess.Popen[str]) -> tuple[float, float]:
     return float(day), float(measured)
 
 
-def clock_of(folder: Path) -> SetClock:
-    """Make a clock; skips where that cannot be."""
-    clock = made_clock(folder)
-    if clock is None:
+def clocks_of(folder: Path) -> tuple[SetClock, SetClock]:
+    """Make two clocks; skips where that cannot be."""
+    clocks = made_clocks(folder)
+    if clocks is None:
         pytest.skip("no C compiler that makes a shared library")
-    return clock
+    return clocks
 
 
 def test_a_clock_is_set_under_a_running_program(tmp_path: Path) -> None:
     """Forth and back, at once, and nothing but the time of day."""
-    clock = clock_of(tmp_path)
+    clock, other = clocks_of(tmp_path)
+    other.set_to(7_000_000.0)
     with subprocess.Popen(
         [sys.executable, "-c", READ_BOTH],
         env={**os.environ, **clock.environment},  # noqa: TID251 - a program's own

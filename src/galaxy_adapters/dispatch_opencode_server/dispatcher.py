@@ -268,13 +268,22 @@ class OpencodeServerDispatcher:
             async with aclosing(run.events()) as events:
                 async for event in events:
                     if isinstance(event, RunEnded):
-                        sighting = Sighting(directory=errand.directory, at=self._clock.now())
-                        self._hub.remember(errand.session, sighting)
+                        self._remember(errand)
                     yield event
         finally:
             self._cancelled.discard(ticket.message_id)
             if self._followed.get(errand.session) == errand.message:
                 del self._followed[errand.session]
+
+    def _remember(self, errand: Errand) -> None:
+        """Take note that the session is there, unless its newest message is from the future.
+
+        The clock may have been set back since that message was sent: by this run, or by an earlier
+        one that is only read here.
+        """
+        now = self._clock.now()
+        if is_ahead_by(errand.message, now) <= timedelta(0):
+            self._hub.remember(errand.session, Sighting(directory=errand.directory, at=now))
 
     async def answer(self, ticket: Ticket, request_id: RequestId, answer: Answer) -> None:
         client = await self._client()

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
@@ -14,6 +14,7 @@ from attrs import evolve
 
 from galaxy_adapters.dispatch_opencode_server import dispatcher as dispatcher_module
 from galaxy_adapters.dispatch_opencode_server import run as run_module
+from galaxy_adapters.dispatch_opencode_server.ids import MessageIds
 from galaxy_core.domain.delivery import Finding, Ticket
 from galaxy_core.domain.errors import DispatcherUnavailable
 from galaxy_core.domain.ids import ConversationKey
@@ -117,6 +118,24 @@ async def test_clock_that_jumped_does_not_hold_up_the_question(
             assert await dispatcher.find(ticket) is Finding.BROKEN_OFF
         ended = await follow(dispatcher.run(request, ticket))
     assert ended.verdict is Verdict.BROKEN_OFF
+
+
+async def test_session_of_the_future_takes_no_message(played: Played) -> None:
+    """The clock was set back under a run: its end does not say that the session can go on.
+
+    opencode would ask the model again and again until the clock has caught up.
+    """
+    request = played.request()
+    async with played.dispatcher() as dispatcher:
+        ticket = await dispatcher.prepare(request, None, attempt=1)
+        ids = MessageIds()
+        ticket = evolve(ticket, message_id=ids.next(datetime.now(UTC) + HOUR))
+        played.put("user", "do it", ticket.message_id)
+        played.put("assistant", "done", ids.next(datetime.now(UTC) + HOUR))
+        assert (await follow(dispatcher.run(request, ticket))).text == "done"
+        known = Session(conversation=ConversationKey("talk"), session_id=SESSION)
+        again = await dispatcher.prepare(request, known, attempt=2)
+    assert again.is_session_replaced
 
 
 async def test_session_that_is_gone_at_the_last_moment_is_replaced(played: Played) -> None:
