@@ -1,7 +1,8 @@
 """The daemons in compressed time: `python compressed.py gateway SECONDS` or `hermes SECONDS`.
 
-A day of housekeeping lasts `SECONDS`: how long things are kept, how often is tidied, and the hour
-that files must be older than the trail is told.  All the rest is the programs that people run.
+A day of housekeeping lasts `SECONDS`: how long things are kept, how often is tidied, the hour that
+files must be older than the trail is told, and the ages of what is forgotten without a setting.
+All the rest is the programs that people run.
 USR1 has a process write down what only itself can count (`census`), into the file that
 `GALAXY_CENSUS` names; with `GALAXY_TRACE=types` also of what types its objects are, and with
 `GALAXY_TRACE=lines`, which is slow, which lines hold the memory.
@@ -19,12 +20,15 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
+from galaxy_adapters.channel_telegram import _inbound
 from galaxy_apps import gateway, hermes
 from galaxy_apps.settings.retention import RetentionSettings
 from galaxy_core.domain.tidying import OldKind
 from galaxy_core.services import housekeeping, tidying
+from galaxy_core.services.courier import CourierConfig
 from galaxy_core.services.gateway import caduceus
 
 DAY = timedelta(days=1)
@@ -48,8 +52,10 @@ def compress(day: timedelta) -> None:
     housekeeping.FIRST_AFTER = min(housekeeping.FIRST_AFTER, housekeeping.EVERY)
     housekeeping.AGAIN_AFTER = squeezed(housekeeping.AGAIN_AFTER)
     tidying.SLACK = squeezed(tidying.SLACK)
-    # What was asked and answered is forgotten when a retention age says so, here as there.
+    # What the daemons forget by themselves, after hours, a week, a month.
     caduceus.REMEMBERED = squeezed(caduceus.REMEMBERED)
+    caduceus.CourierConfig = partial(CourierConfig, prune_every=housekeeping.EVERY)  # type: ignore[assignment,attr-defined]
+    _inbound.KEPT, _inbound._DAY = day, housekeeping.EVERY
 
 
 def census(file: Path) -> None:
