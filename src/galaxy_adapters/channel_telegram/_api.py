@@ -73,7 +73,7 @@ class _Request(HTTPXRequest):
     def parse_json_payload(payload: bytes) -> dict[str, Any]:
         try:
             content = json.loads(payload.decode("utf-8", "replace"))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise TelegramError("the answer is no JSON") from None
         if not isinstance(content, dict):
             raise TelegramError("the answer is no JSON object")
@@ -142,7 +142,7 @@ class BotApi:
             )
         except TelegramError as error:
             raise _translated(method, error) from None
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             # JSON, but not `{"ok": …, "result": …}`: the library takes it for granted.
             raise _no_bot_api(method) from None
 
@@ -218,7 +218,8 @@ def _translated(method: str, error: TelegramError) -> CallFailed | CallRefused: 
     """Our error for one of the library's; the order matters, some are children of others."""
     match error:
         case RetryAfter():
-            pause: timedelta = error._retry_after  # noqa: SLF001 - the public one warns
+            asked: timedelta = error._retry_after  # noqa: SLF001 - the public one warns
+            pause = max(timedelta(0), min(asked, timedelta(seconds=_LONGEST_WAIT)))
             return CallFailed(
                 f"{method}: Telegram asks us to wait {pause.total_seconds():.0f} s",
                 Trouble.FLOOD,
