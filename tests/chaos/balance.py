@@ -124,26 +124,25 @@ def _the_model_saw_each_once(
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     deeds = Counter(MARK.findall(text))
     never = 0
+    resumed = {
+        line.get("order_id")
+        for line in _trail(scene)
+        if line.get("event_type") == "order_execution_resumed"
+    }
     for mark, told in crowd.told.items():
         count = scene.model.count(told.prompt)
         if count > 1 or deeds[mark] > 1:
             books.run_twice.append(f"{mark}: the model began {count} times, deeds {deeds[mark]}")
         if count == 0:
             never += 1
-            if not all(_is_resumed(scene, order) for order in orders.get(mark, ())):
+            if not all(_is_resumed(order, resumed) for order in orders.get(mark, ())):
                 books.lost.append(f"{mark}: the model never saw it, and it was not gone on with")
     books.facts["broken off before the model was asked, then gone on with"] = never
 
 
-def _is_resumed(scene: Scene, order: dict[str, Any]) -> bool:
+def _is_resumed(order: dict[str, Any], resumed: set[object]) -> bool:
     """Whether the agent was told to go on, or it was said that the order failed."""
-    if order.get("outcome") != "succeeded":
-        return True
-    return any(
-        line.get("order_id") == order.get("order_id")
-        for line in _trail(scene)
-        if line.get("event_type") == "order_execution_resumed"
-    )
+    return order.get("outcome") != "succeeded" or order.get("order_id") in resumed
 
 
 def _every_order_is_answered(
@@ -195,7 +194,11 @@ def _receipts(scene: Scene) -> dict[str, list[tuple[int, int]]]:
 
 
 def _trail(scene: Scene) -> list[dict[str, Any]]:
-    lines = scene.layout.audit_log.read_text(encoding="utf-8", errors="replace").splitlines()
+    """Every line of the trail, of all its parts."""
+    log = scene.layout.audit_log
+    lines: list[str] = []
+    for part in sorted(log.parent.glob(f"{log.stem}*{log.suffix}")):
+        lines += part.read_text(encoding="utf-8", errors="replace").splitlines()
     return [json.loads(line) for line in lines if line.endswith("}")]
 
 

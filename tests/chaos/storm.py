@@ -104,15 +104,15 @@ class Storm:
         scene = self.scene
         lanes = [
             self._lane("gateway", self._at_daemon(scene.gateway), 0.4),
-            self._lane("hermes", self._at_daemon(scene.hermes), 2.0),
+            self._lane("hermes", self._at_daemon(scene.hermes), 4.5),
             self._lane("network", self._at_network(), 1.0),
             self._lane("files", self._at_files(), 1.0),
         ]
         if scene.has_agent:
-            lanes.append(self._lane("opencode", self._at_agent(), 6.0))
+            lanes.append(self._lane("opencode", self._at_agent(), 18.0))
             if self.can_cut:
                 cuts: list[tuple[int, str, Trouble]] = [(1, "connections cut", self._cut)]
-                lanes.append(self._lane("lines to opencode", cuts, 5.0))
+                lanes.append(self._lane("lines to opencode", cuts, 8.0))
         if scene.clocks is not None:
             steps: list[tuple[int, str, Trouble]] = [(1, "set", self._set_clock)]
             lanes.append(self._lane("clock", steps, 6.0))
@@ -191,13 +191,13 @@ class Storm:
 
     def _at_daemon(self, daemon: Daemon) -> list[tuple[int, str, Trouble]]:
         troubles: list[tuple[int, str, Trouble]] = [
-            (70, "kill -9", lambda chance: self._kill(daemon)),
-            (12, "frozen and thawed", lambda chance: self._freeze(daemon, chance)),
+            (84, "kill -9", lambda chance: self._kill(daemon)),
+            (8, "frozen and thawed", lambda chance: self._freeze(daemon, chance)),
         ]
         if self.has_long_freezes:
             troubles.append((3, "frozen for good", lambda chance: self._freeze_for_good(daemon)))
         if self._strace is not None:
-            troubles.append((15, "failing calls", lambda chance: self._fail(daemon, chance)))
+            troubles.append((8, "failing calls", lambda chance: self._fail(daemon, chance)))
         return troubles
 
     def _kill(self, daemon: Daemon) -> None:
