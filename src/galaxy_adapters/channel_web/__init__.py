@@ -33,9 +33,18 @@ the number as id; without id, as they are over when seen: `draft` `{conversation
 everything anew.  A page loads lists first and listens `after` the `number` that came with them.
 """
 
-from galaxy_adapters.channel_web.channel import WebChannel
+from galaxy_adapters.channel_web._schema import VERSION as SCHEMA_VERSION
+from galaxy_adapters.channel_web.channel import HISTORY, WebChannel
 from galaxy_adapters.channel_web.config import WebChannelConfig
 from galaxy_adapters.channel_web.old_history import OldHistory
 from galaxy_adapters.channel_web.routes import FOLDER, routes
 
-__all__ = ["FOLDER", "OldHistory", "WebChannel", "WebChannelConfig", "routes"]
+__all__ = [
+    "FOLDER",
+    "HISTORY",
+    "SCHEMA_VERSION",
+    "OldHistory",
+    "WebChannel",
+    "WebChannelConfig",
+    "routes",
+]

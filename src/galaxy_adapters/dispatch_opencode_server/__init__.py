@@ -6,6 +6,7 @@ from galaxy_adapters.dispatch_opencode_server.dispatcher import (
     OpencodeServerDispatcher,
 )
 from galaxy_adapters.dispatch_opencode_server.servers import (
+    KNOWN_MAJOR,
     GivenServer,
     OwnServer,
 )
@@ -13,6 +14,7 @@ from galaxy_adapters.dispatch_opencode_server.settling import SettlingTimes
 from galaxy_adapters.dispatch_opencode_server.starting import OwnServerSettings
 
 __all__ = [
+    "KNOWN_MAJOR",
     "Endpoint",
     "GivenServer",
     "OpencodeDefaults",

@@ -82,10 +82,7 @@ def _take_out(path: Path, keys: list[str]) -> str | None:
 
 def upgrade_check(*, config: Path | None, machine: str | None, is_json: bool) -> ExitCode:
     """Compare what lies in the folder, Python and opencode with what this version knows."""
-    from galaxy_adapters.channel_web._schema import VERSION as WEB
-    from galaxy_adapters.channel_web.channel import HISTORY
-    from galaxy_adapters.index_sqlite._schema import VERSION as INDEX
-    from galaxy_adapters.notes_sqlite._rows import SCHEMA_VERSION as NOTES
+    from galaxy_adapters import channel_web, index_sqlite, notes_sqlite
 
     configuration = load(config)
     place = Place(configuration.settings, configuration.machine(machine))
@@ -93,8 +90,8 @@ def upgrade_check(*, config: Path | None, machine: str | None, is_json: bool) ->
     good: list[str] = []
     problems: list[str] = []
     for name, path, known in (
-        ("the gateway's notes", layout.gateway_notes, NOTES),
-        ("the page's chat", layout.web_channel / HISTORY, WEB),
+        ("the gateway's notes", layout.gateway_notes, notes_sqlite.SCHEMA_VERSION),
+        ("the page's chat", layout.web_channel / channel_web.HISTORY, channel_web.SCHEMA_VERSION),
     ):
         found = schema_version(path)
         if found is not None and found > known:
@@ -105,7 +102,9 @@ def upgrade_check(*, config: Path | None, machine: str | None, is_json: bool) ->
             good.append(f"{name}: {'none yet' if found is None else f'version {found}'}")
     found = schema_version(layout.trail_index)
     word = "none yet" if found is None else f"version {found}"
-    good.append(f"the trail's index: {word}{'' if found in (None, INDEX) else '; made anew'}")
+    good.append(
+        f"the trail's index: {word}{'' if found in (None, index_sqlite.SCHEMA_VERSION) else '; made anew'}"
+    )
     running = ".".join(map(str, sys.version_info[:3]))
     (good if sys.version_info >= _PYTHON else problems).append(f"Python {running}")
     _check_opencode(place, good, problems)
@@ -120,7 +119,7 @@ def upgrade_check(*, config: Path | None, machine: str | None, is_json: bool) ->
 
 
 def _check_opencode(place: Place, good: list[str], problems: list[str]) -> None:
-    from galaxy_adapters.dispatch_opencode_server.servers import KNOWN_MAJOR
+    from galaxy_adapters.dispatch_opencode_server import KNOWN_MAJOR
 
     try:
         binary = require_agent(place.settings, place.environ)
