@@ -228,7 +228,7 @@ def build_site(site: Site, views: Views | None, chat: WebChannel | None) -> ASGI
         routes += dashboard.routes(*seen, pages=site.pages, version=version)
         routes += http_api.routes(*seen, version=version)
     if chat is not None:
-        routes += channel_web.routes(chat, site.pages)
+        routes += channel_web.routes(chat, site.pages, is_alone=views is None)
     return site.application(routes)
 
 

@@ -384,6 +384,18 @@ def test_long_history_is_paged(page: Page, site: ChatSite) -> None:
     page.wait_for_selector("#jump", state="hidden")
 
 
+def test_conversation_is_named_after_its_first_line(page: Page, site: ChatSite) -> None:
+    """A long order makes a name that fits, cut between words; the message stays whole."""
+    page.click("#new-room")
+    page.wait_for_selector("#room-name h1:text-is('New conversation')")
+    text = "Explain in detail what this project is about and why\nand then the table"
+    write(page, text)
+    assert said(site).text == text
+    name = "Explain in detail what this project is about…"
+    page.wait_for_selector(f"#room-name h1:text-is('{name}')")
+    assert page.locator("#rooms").get_by_text(name).count() == 1
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 320])
 def test_nobody_is_kept_out(

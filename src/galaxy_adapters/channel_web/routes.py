@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Coroutine
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from attrs import define
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from galaxy_adapters._web import (
@@ -41,8 +42,12 @@ _SLUG = re.compile(r"[a-z0-9-]{1,60}")
 Endpoint: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-def routes(channel: WebChannel, pages: Pages) -> list[BaseRoute]:
-    """The chat's routes."""
+async def _to_chat(_: Request) -> Response:
+    return RedirectResponse("/chat", HTTPStatus.SEE_OTHER)
+
+
+def routes(channel: WebChannel, pages: Pages, *, is_alone: bool = False) -> list[BaseRoute]:
+    """The chat's routes; alone it is what `/` leads to, too."""
     chat = _Chat(channel.desk, pages)
     table: list[tuple[str, str, Endpoint]] = [
         ("GET", "/chat", chat.page),
@@ -57,6 +62,8 @@ def routes(channel: WebChannel, pages: Pages) -> list[BaseRoute]:
         ("GET", "/chat/files/{file_id}", chat.file),
         ("GET", "/chat/{conversation}", chat.page),
     ]
+    if is_alone:
+        table.append(("GET", "/", _to_chat))
     return [Route(path, endpoint, methods=[method]) for method, path, endpoint in table]
 
 

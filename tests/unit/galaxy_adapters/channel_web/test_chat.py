@@ -6,10 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import anyio
+import httpx
 import pytest
 
-from galaxy_adapters._web import OWNER
-from galaxy_adapters.channel_web import WebChannelConfig
+from galaxy_adapters._web import OWNER, Site, WebAccess
+from galaxy_adapters.channel_web import FOLDER, WebChannel, WebChannelConfig, routes
 from galaxy_core.domain.errors import ChatUnreachable, StorageUnavailable
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.letter import Button, LetterFormat
@@ -17,8 +18,10 @@ from galaxy_core.domain.message import Address, ButtonPressed, FileKind, Inbound
 from galaxy_core.domain.state import OrderState
 from galaxy_core.domain.status import Draft, Notice, PressAnswered, Typing
 from galaxy_core.testing.factories import make_letter, make_status
+from galaxy_core.testing.memory import ManualClock, MemoryIncidentSink, MemoryNoteStore
 from tests.unit.galaxy_adapters.channel_web.chat import (
     ANN,
+    HASHED,
     Chat,
     decoded,
     history,
@@ -450,3 +453,20 @@ def test_owner_is_the_one_person_without_passwords() -> None:
     config = WebChannelConfig()
     assert config.is_person(OWNER)
     assert not config.is_person("ann")
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+async def test_chat_that_is_alone_is_the_first_page(tmp_path: Path, *, is_alone: bool) -> None:
+    """Where no dashboard is served, the plain address leads somewhere."""
+    clock = ManualClock()
+    channel = WebChannel(tmp_path, clock, MemoryIncidentSink(), WebChannelConfig())
+    site = Site(WebAccess(users={"ann": HASHED}), MemoryNoteStore(clock), clock, [FOLDER])
+    app = site.application(routes(channel, site.pages, is_alone=is_alone))
+    cookies = {"galaxy-session": await site.sessions.log_in("ann", "x", "127.0.0.1")}
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1", cookies=cookies
+    ) as browser:
+        answer = await browser.get("/")
+    assert (answer.status_code, answer.headers.get("location")) == (
+        (303, "/chat") if is_alone else (404, None)
+    )

@@ -11,6 +11,7 @@ import { Stream } from "./stream.js";
 
 const PRESS_PATIENCE = 10_000;
 const ANSWER_PATIENCE = 5000;
+const NAME_CHARACTERS = 48;
 const TYPED_ANSWER = /^a:[0-9a-f]+:text$/;
 const narrow = matchMedia("(max-width: 60rem)");
 
@@ -75,10 +76,18 @@ const composer = new Composer({ limits: JSON.parse(page.dataset.limits), onSend:
 function send(entry) {
   outbox.add(entry);
   view.toBottom();
-  const said = entry.text.trim().replace(/\s+/g, " ");
-  if (rooms.isUntitled(entry.conversation) && said && !said.startsWith("/")) {
-    rename(entry.conversation, said.length > 60 ? `${said.slice(0, 59)}…` : said);
-  }
+  const name = nameOf(entry.text);
+  if (rooms.isUntitled(entry.conversation) && name && !name.startsWith("/")) rename(entry.conversation, name);
+}
+
+/** What a conversation is called after its first message: the first line, cut between words. */
+function nameOf(text) {
+  const line = text.trim().split("\n", 1)[0].replace(/\s+/g, " ").trim();
+  const characters = Array.from(line);
+  if (characters.length <= NAME_CHARACTERS) return line;
+  const cut = characters.slice(0, NAME_CHARACTERS - 1).join("");
+  const end = cut.lastIndexOf(" ");
+  return `${end > cut.length / 2 ? cut.slice(0, end) : cut}…`;
 }
 
 async function edit(entry) {

@@ -21,6 +21,8 @@ DEAD_AFTER = timedelta(minutes=2)
 """Age of a heartbeat from which on Hermes counts as dead (the specification's number)."""
 LIVE = (OrderState.RUNNING, OrderState.CLAIMED, OrderState.PENDING)
 LISTED = 15
+_TELLING = ("text", "message", "reason", "error")
+"""Members of a line that say what is the matter, in words."""
 AWAY = "⚠️ its folder cannot be read now"
 HISTORY = 10
 ALERTS = 10
@@ -115,7 +117,7 @@ async def alerts(call: Call) -> str:
     lines += [
         f"- {event.timestamp:%d %b %H:%M} **{event.event_type.replace('_', ' ')}**"
         + (f" `{event.order_id}`" if event.order_id else "")
-        + _detail(event.data.get("message") or event.data.get("reason"))
+        + _detail(next((event.data[k] for k in _TELLING if event.data.get(k)), None))
         for event in events[:ALERTS]
     ]
     return "\n".join(lines) or "No warnings, no errors."

@@ -230,7 +230,10 @@ async def test_alerts_show_every_trail(world: GatewayWorld) -> None:
     """What the gateway noticed stands beside what the machines did, the newest first."""
     world.lab.lines.add(
         make_event(
-            event_type="agent_lost", severity=AuditSeverity.ERROR, timestamp=world.clock.now()
+            event_type="agent_lost",
+            severity=AuditSeverity.ERROR,
+            timestamp=world.clock.now(),
+            data={"text": "It hangs"},
         )
     )
     async with world.running():
@@ -242,6 +245,7 @@ async def test_alerts_show_every_trail(world: GatewayWorld) -> None:
     refused, lost = world.texts()[-1].splitlines()
     assert "message refused" in refused
     assert "agent lost" in lost
+    assert "It hangs" in lost
 
 
 async def test_new_begins_another_session(world: GatewayWorld) -> None:
