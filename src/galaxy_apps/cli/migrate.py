@@ -102,9 +102,8 @@ def upgrade_check(*, config: Path | None, machine: str | None, is_json: bool) ->
             good.append(f"{name}: {'none yet' if found is None else f'version {found}'}")
     found = schema_version(layout.trail_index)
     word = "none yet" if found is None else f"version {found}"
-    good.append(
-        f"the trail's index: {word}{'' if found in (None, index_sqlite.SCHEMA_VERSION) else '; made anew'}"
-    )
+    is_known = found in (None, index_sqlite.SCHEMA_VERSION)
+    good.append(f"the trail's index: {word}{'' if is_known else '; made anew'}")
     running = ".".join(map(str, sys.version_info[:3]))
     (good if sys.version_info >= _PYTHON else problems).append(f"Python {running}")
     _check_opencode(place, good, problems)

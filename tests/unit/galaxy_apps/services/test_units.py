@@ -87,6 +87,28 @@ def test_what_needs_no_rights_has_few(tmp_path: Path, name: str, *, is_system: b
     assert float(level[1]) < HIGHEST_EXPOSURE
 
 
+@pytest.mark.parametrize("is_system", [False, True])
+def test_systemd_finds_nothing_to_complain_of(tmp_path: Path, *, is_system: bool) -> None:
+    """Every file, for a user's manager and for the system's; a template as one of its instances."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd is not installed")
+    plan, units, files = plan_of(tmp_path, is_system=is_system), tmp_path / "units", []
+    units.mkdir()
+    for file in UNITS:
+        (units / file).write_text(plan.text(file), encoding="utf-8")
+        files.append(str(units / file.replace("@.", "@lab.")))
+    kind = () if is_system else ("--user",)
+    done = subprocess.run(
+        ["systemd-analyze", *kind, "--man=no", "verify", *files],
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    about_us = [line for line in done.stderr.splitlines() if str(units) in line]
+    assert (done.returncode, about_us) == (0, []), done.stderr
+
+
 @pytest.mark.parametrize("name", [HERMES, AGENT])
 def test_every_protection_that_is_left_out_has_its_reason(name: str) -> None:
     """What the gateway's unit has and the agent's has not is named below "Left out"."""
