@@ -14,9 +14,12 @@ from galaxy_apps.cli.cleanup import size
 from galaxy_apps.cli.output import print_json, warn, write
 from galaxy_apps.cli.place import local_time, open_place, operator, plural, run
 from galaxy_apps.exit_codes import ExitCode
+from galaxy_apps.home import NAME, Home
+from galaxy_apps.settings import load
 from galaxy_apps.version import installed_version
 from galaxy_core.domain.audit import AuditEvent
 from galaxy_core.domain.backup import BackupReport
+from galaxy_core.ports.audit_sink import AuditSink
 from galaxy_core.services.backup import steps
 from galaxy_core.wire.layout import Layout
 
@@ -28,17 +31,17 @@ def backup(
     *, file: Path, has_secrets: bool, config: Path | None, machine: str | None, is_json: bool
 ) -> ExitCode:
     """Copy the folder; what waits, runs and ended, the trail, and what the gateway knows."""
-    place = open_place(config, machine)
+    folder, name, trail = _meant(config, machine)
     report = make_backup(
-        place.layout.repo_path.resolve(),
+        folder,
         file,
-        steps(Layout(place.layout.repo_path.resolve()), with_secrets=has_secrets),
+        steps(Layout(folder), with_secrets=has_secrets),
         version=installed_version(),
         now=datetime.now(UTC),
         has_secrets=has_secrets,
     )
-    line = _line(BACKED_UP, place.machine.name, report)
-    run(lambda: place.audit_sink().record([line]))
+    line = _line(BACKED_UP, name, report)
+    run(lambda: trail.record([line]))
     if is_json:
         print_json({"file": str(file.absolute()), **asdict(report)})
     else:
@@ -47,6 +50,10 @@ def backup(
             write(f"The trail in it ends with number {report.trail_lines}, {report.trail_head}.")
         if not has_secrets:
             write("Settings, token and passwords are not in it (--with-secrets).")
+        own = Home(load(config)).layout
+        if own.repo_path != folder and own.gateway_notes.exists():
+            write(f"The gateway's own folder, {own.repo_path}, has a copy of its own:")
+            write(f"  galaxy backup FILE --machine {NAME}")
     return ExitCode.OK
 
 
@@ -63,7 +70,7 @@ def restore(
     from galaxy_adapters.audit_jsonl import JsonlAuditSink, verify_chain
 
     if into is None:
-        into = open_place(config, machine).layout.repo_path
+        into, _, _ = _meant(config, machine)
     report = restore_backup(file, into.resolve(), is_forced=is_forced, now=datetime.now(UTC))
     layout = Layout(into.resolve())
     chain = verify_chain(layout.audit_log, anchors=[report.trail_head] if report.trail_head else ())
@@ -81,6 +88,16 @@ def restore(
         if not report.has_secrets:
             write("Settings, token and passwords were not in it: `galaxy config check` says more.")
     return ExitCode.OK if chain.is_intact else ExitCode.FAILURE
+
+
+def _meant(config: Path | None, machine: str | None) -> tuple[Path, str, AuditSink]:
+    """The folder that is meant, whose it is, and its trail: a machine's, or the gateway's own."""
+    configuration = load(config)
+    home = Home(configuration)
+    if machine == NAME and NAME not in configuration.settings.machines.machines:
+        return home.layout.repo_path, NAME, home.audit_sink()
+    place = open_place(config, machine)
+    return place.layout.repo_path.resolve(), place.machine.name, place.audit_sink()
 
 
 def _line(event_type: str, machine: str, report: BackupReport) -> AuditEvent:

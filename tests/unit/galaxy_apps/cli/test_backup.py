@@ -9,10 +9,14 @@ import sqlite3
 import tarfile
 from pathlib import Path
 
+import anyio
 import pytest
 
 from galaxy_apps.cli.main import main
 from galaxy_apps.exit_codes import ExitCode
+from galaxy_apps.home import Home
+from galaxy_apps.settings import load
+from galaxy_core.ports.note_store import Note
 from galaxy_core.wire.layout import Layout
 
 
@@ -153,3 +157,34 @@ def test_a_torn_end_of_the_trail_is_left_out(layout: Layout, tmp_path: Path) -> 
     assert main(["--config", str(tmp_path / "no"), "version"]) == ExitCode.OK
     data = Layout(tmp_path / "other").audit_log.read_bytes()
     assert b'"20\n' not in data
+
+
+def test_a_gateway_apart_has_a_copy_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Notes that lie in no machine's folder are named by the machine's copy, and put back alike."""
+    monkeypatch.delenv("GALAXY_CONFIG", raising=False)
+    home, machine = tmp_path / "home", tmp_path / "machine"
+    (home / ".galaxy").mkdir(parents=True, mode=0o700)
+    machine.mkdir()
+    settings = {"machines": {"lab": {"repo_path": str(machine)}}, "dispatcher": "scripted"}
+    (home / ".galaxy" / "config.json").write_text(json.dumps(settings))
+    monkeypatch.chdir(home)
+
+    async def remember(key: str) -> None:
+        async with Home(load(None)).notes() as notes:
+            await notes.add([Note(kind="test", key=key)])
+
+    async def known() -> list[str]:
+        async with Home(load(None)).notes() as notes:
+            return [note.key for note in await notes.list("test")]
+
+    anyio.run(remember, "before")
+    assert main(["backup", str(tmp_path / "m.tar.gz")]) == ExitCode.OK
+    assert "galaxy backup FILE --machine gateway" in capsys.readouterr().out
+    copy = str(tmp_path / "g.tar.gz")
+    assert main(["backup", copy, "--machine", "gateway"]) == ExitCode.OK
+    anyio.run(remember, "after")
+    assert main(["restore", copy, "--machine", "gateway", "--force"]) == ExitCode.OK
+    assert anyio.run(known) == ["before"]
+    assert (home / ".galaxy" / "config.json").exists()
