@@ -159,6 +159,11 @@ class _Judge:
         started_at = self.stories.started_at
         if started_at is None or self.has_no_outcome:
             return True  # no trail, or an order of the original system, which had another one
+        is_cut_off = "audit" in self.stories.cleaned and not self.story.is_archived
+        if is_cut_off and (self.story.delivery is not None or self.story.is_returned):
+            return (
+                True  # its end was in the last of the parts that were removed on a person's order
+            )
         return self.ended_at is not None and self.ended_at < started_at
 
     def judge(self, letter: LetterTrace | None) -> None:

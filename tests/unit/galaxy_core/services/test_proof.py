@@ -14,7 +14,7 @@ from galaxy_core.domain.errors import ChatUnreachable
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.message import Quote
 from galaxy_core.domain.operations import OrderView
-from galaxy_core.domain.order import Order
+from galaxy_core.domain.order import JSONValue, Order
 from galaxy_core.domain.proof import GapKind, ProofReport
 from galaxy_core.services.proof import ACCEPTED, MessageProof, OrderProof, merged, reading, report
 from galaxy_core.testing.factories import make_event, make_response
@@ -259,6 +259,25 @@ async def test_what_was_cleaned_up_is_not_missed(world: GatewayWorld) -> None:
         (GapKind.RESPONSE_MISSING, two),
         (GapKind.LETTER_MISSING, two),
     ]
+
+
+async def test_a_delivery_whose_order_went_with_the_trails_beginning(
+    world: GatewayWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parts that were removed end somewhere between an order's end and its delivery."""
+    one = ids(world)[0]
+    monkeypatch.setattr(world.lab, "catalogue", WithoutOrder(world, one))
+    del world.lab.responses.responses[one]
+    is_delivery = AuditType.LETTER_DELIVERED
+    for lines in (world.lab.lines, world.lines):
+        drop_lines(lines, lambda e: e.order_id == one and e.event_type != is_delivery)
+    assert (GapKind.ORDER_LOST, one) in kinds(await prove(world))
+    before = world.clock.now().isoformat()
+    data: dict[str, JSONValue] = {"kind": "audit", "before": before}
+    world.lab.lines.add(make_event(event_type=AuditType.CLEANED_UP, data=data))
+    found = await prove(world)
+    assert (GapKind.ORDER_LOST, one) not in kinds(found)
+    assert found.older == 1
 
 
 async def test_in_several_shares(world: GatewayWorld, monkeypatch: pytest.MonkeyPatch) -> None:
