@@ -384,6 +384,19 @@ def test_long_history_is_paged(page: Page, site: ChatSite) -> None:
     page.wait_for_selector("#jump", state="hidden")
 
 
+def test_enter_key_says_what_it_does(browser: Browser, site: ChatSite) -> None:
+    """With a keyboard it sends; on glass it begins a new line, and is labelled so."""
+    for is_touch, label in ((False, "send"), (True, "enter")):
+        opened = browser.new_context(has_touch=is_touch, is_mobile=is_touch)
+        opened.new_page().goto(site.address())
+        page = open_page(opened, site)
+        page.fill("#text", "one")
+        page.press("#text", "Enter")
+        assert page.locator("#text").get_attribute("enterkeyhint") == label
+        assert page.input_value("#text") == ("one\n" if is_touch else "")
+        opened.close()
+
+
 def test_conversation_is_named_after_its_first_line(page: Page, site: ChatSite) -> None:
     """A long order makes a name that fits, cut between words; the message stays whole."""
     page.click("#new-room")

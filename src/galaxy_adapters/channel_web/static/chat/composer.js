@@ -16,6 +16,7 @@ export class Composer {
   constructor({ limits, onSend }) {
     this.form = document.getElementById("composer");
     this.text = document.getElementById("text");
+    if (isTouch.matches) this.text.enterKeyHint = "enter"; // there it begins a new line
     this.chips = document.getElementById("chips");
     this.picker = document.getElementById("picker");
     this.submit = document.getElementById("send");
