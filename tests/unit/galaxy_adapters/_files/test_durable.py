@@ -112,6 +112,7 @@ def test_failure_leaves_nothing_and_names_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Writer, call: str, code: int
 ) -> None:
     """A refused write leaves no scratch file; the message says what a person can do."""
+    monkeypatch.setattr(durable, "commits_in_order", lambda _folder: False)
 
     def refuse(*_arguments: object) -> int:
         raise OSError(code, os.strerror(code))
@@ -207,6 +208,25 @@ def test_content_that_cannot_be_written_out_gets_no_name(
     with pytest.raises(StorageUnavailable, match="no space is left"):
         write(tmp_path / "a", b"content")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("write", [write_durably, create_durably, create_named])
+def test_failed_sync_behind_the_name_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Writer
+) -> None:
+    """The file may stand then, whole, and nothing else; the caller hears of the failure."""
+
+    def refuse(_fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(durable, "commits_in_order", lambda _folder: True)
+    monkeypatch.setattr(durable, "can_write_out", lambda: True)
+    monkeypatch.setattr(durable, "write_out", lambda _fd: None)
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(StorageUnavailable, match="input/output error"):
+        write(tmp_path / "a", b"content")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"content"
 
 
 @pytest.mark.skipif(not can_write_out(), reason="this system has no sync_file_range")
