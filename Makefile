@@ -143,7 +143,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 
 .PHONY: lock clean
 lock: venv ## Write the locks again; make lock UPGRADE=1 takes newer versions
-	$(LOCK) pyproject.toml -o requirements/runtime.lock
+	$(LOCK) pyproject.toml --extra telegram --extra web --extra webhook -o requirements/runtime.lock
 	$(LOCK) pyproject.toml --extra all --group dev -c requirements/runtime.lock -o requirements/dev.lock
 	$(LOCK) --group bench -c requirements/dev.lock -o requirements/bench.lock
 	npm install --package-lock-only --loglevel=error

@@ -77,8 +77,11 @@ def test_locks_name_no_address(path: str) -> None:
 
 def test_runtime_lock_holds_every_declared_dependency() -> None:
     """A dependency added to pyproject.toml without `make lock` would not be installed."""
+    project = _pyproject()["project"]
     names = {entry.split("==")[0] for entry in _locked("runtime")}
-    assert _distributions(_pyproject()["project"]["dependencies"]) <= names
+    assert _distributions(project["dependencies"]) <= names
+    for extra in ("telegram", "web", "webhook"):
+        assert _distributions(project["optional-dependencies"][extra]) <= names
 
 
 def test_dev_lock_holds_everything_that_make_installs() -> None:
