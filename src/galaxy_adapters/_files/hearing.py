@@ -1,7 +1,8 @@
 """Whether the notices of a folder come at all: some shared folders have none, and say nothing.
 
 Told by what a look at the whole folder finds that no notice announced.  A notice may just be on its
-way, so what was found counts only when none has come by the look after.
+way, so what was found counts only when none has come by the look after.  And a look takes time: what
+was announced meanwhile may be found by the next one only.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ class Hearing:
     is_deaf: bool = field(default=False, init=False)
     """Whether files come without a notice, so that somebody has to look for them."""
     _announced: set[str] = field(factory=set, init=False)
+    """Since the last look was judged."""
+    _announced_before: frozenset[str] = field(default=frozenset(), init=False)
+    """Between the two looks before; some of it came while the last one was under way."""
     _new: frozenset[str] = field(default=frozenset(), init=False)
     """What the last look found."""
     _doubtful: frozenset[str] = field(default=frozenset(), init=False)
@@ -64,9 +68,10 @@ class Hearing:
         elif self.is_deaf and self._has_heard and now - self._missed_at > CALM.total_seconds():
             self.is_deaf = False
             self._tell_well()
-        known = self._announced | self._new
+        known = self._announced | self._announced_before | self._new
         self._doubtful = frozenset() if self._is_excused else frozenset(new) - known
         self._new = frozenset(new)
+        self._announced_before = frozenset(self._announced)
         self._announced.clear()
         self._is_excused = False
 
