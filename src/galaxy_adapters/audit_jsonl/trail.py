@@ -25,8 +25,8 @@ _RESCAN_S = 5.0
 class JsonlAuditTrail(AuditTrail):
     """`AuditTrail` on the files of one `JsonlAuditSink`, or on the original system's file.
 
-    `anchors` are digests of lines that were written down elsewhere (`ChainReport.head`): `verify`
-    asks for each of them.
+    `anchors` are digests of lines that were written down elsewhere (`ChainReport.head`), with their
+    numbers where those are known (see `verify_chain`): `verify` asks for each of them.
     """
 
     def __init__(

@@ -29,7 +29,9 @@ _REMOVED = AuditType.CLEANED_UP.encode()
 def verify_chain(path: Path, *, anchors: Sequence[str] = ()) -> ChainReport:
     """Check every line of the trail whose growing part is `path`, as it stands at this moment.
 
-    `anchors` are digests that were written down elsewhere: each must be found in the chain.
+    `anchors` are digests that were written down elsewhere, each behind the number of its line and a
+    space where that is known: each must be found in the chain.  One with the number of a line that
+    was removed, on record, is only told of.
     Raises `OSError` when a part cannot be read.
     """
     with _snapshot(path) as (parts, sizes, note):
@@ -118,7 +120,8 @@ def _verify(
 ) -> ChainReport:
     removed = _removed(parts)
     walk = Walk(removed or GENESIS)
-    sought = _Sought({anchor.strip().lower() for anchor in anchors}, note)
+    missing, gone = _to_find(anchors, removed)
+    sought = _Sought(missing, note)
     for (name, file), size in zip(parts, sizes, strict=True):
         walk.begin_file(name)
         left = size
@@ -134,6 +137,8 @@ def _verify(
             f"numbers 1 to {removed.sequence} are not there: they were removed on a person's"
             " order, as a later line says"
         )
+    if gone:
+        walk.notes.add(f"{gone} of the digests that were written down are of removed lines")
     _report_missing_end(walk, sought)
     is_empty = walk.head is None or walk.head == GENESIS
     return ChainReport(
@@ -144,6 +149,21 @@ def _verify(
         unchained=walk.unchained,
         notes=walk.notes.sentences(),
     )
+
+
+def _to_find(anchors: Sequence[str], removed: Head | None) -> tuple[set[str], int]:
+    """The digests that must be in what is left, and how many are of lines before that."""
+    missing, gone = set(), 0
+    for anchor in anchors:
+        number, _, digest = anchor.strip().lower().rpartition(" ")
+        sequence = int(number) if number.isdecimal() else None
+        if removed is None or sequence is None or sequence > removed.sequence:
+            missing.add(digest)
+        elif sequence < removed.sequence:
+            gone += 1
+        elif digest != removed.digest:
+            missing.add(digest)
+    return missing, gone
 
 
 def _report_missing_end(walk: Walk, sought: _Sought) -> None:

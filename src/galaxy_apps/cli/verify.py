@@ -90,7 +90,10 @@ def _names_here(configuration: Configuration, place: Place) -> frozenset[str]:
 
 
 def _digests(anchors: list[str], names: frozenset[str]) -> list[str]:
-    """Every digest that is meant: as it is written, or each of this trail's in a file."""
+    """Every digest that is meant: as it is written, or each of this trail's in a file.
+
+    Those of a file have the numbers of their lines before them.
+    """
     found: list[str] = []
     for anchor in anchors:
         if _DIGEST.fullmatch(anchor.strip()):
@@ -106,9 +109,12 @@ def _digests(anchors: list[str], names: frozenset[str]) -> list[str]:
         for line in lines:
             words = line.split()
             digest = next((word for word in words if _DIGEST.fullmatch(word)), None)
-            name = " ".join(words[words.index(digest) + 1 :]) if digest else ""
-            if digest and (not name or name in names):
-                found.append(digest)
+            if digest is None:
+                continue
+            place = words.index(digest)
+            name = " ".join(words[place + 1 :])
+            if not name or name in names:
+                found.append(" ".join(words[max(0, place - 1) : place + 1]))
     return found
 
 

@@ -266,6 +266,36 @@ def test_the_trail_goes_only_by_name(layout: Layout, capsys: pytest.CaptureFixtu
     assert "were removed on a person's order" in report.notes[0]
 
 
+def test_heads_of_what_was_removed_are_not_missed(
+    layout: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file of heads is never shortened: those of removed lines are no fault, all others are."""
+    anyio.run(rotate, layout)
+    records = anyio.run(JsonlAuditTrail(layout.audit_log).read, AuditQuery(limit=None))
+    heads = layout.repo_path / "heads.txt"
+
+    def write_down(*, wrong: int = 0) -> None:
+        known = [(r.sequence or 0, r.digest) for r in records]
+        lines = [f"2026-01-01T00:00:00+00:00 {n} {d} lab\n" for n, d in known if n != wrong]
+        made_up = f"2026-01-01T00:00:00+00:00 {wrong} {'f' * 64} lab\n" if wrong else ""
+        heads.write_text("".join(lines) + made_up)
+
+    write_down()
+    retain(layout, audit=30)
+    settings = layout.settings_folder / "config.json"
+    known = json.loads(settings.read_text())
+    settings.write_text(json.dumps(known | {"audit": {"anchor_file": str(heads)}}))
+    for part in layout.logs.glob("galaxy-audit-*.jsonl"):
+        os.utime(part, (OLD, OLD))
+    assert cleanup(capsys, "--apply")["audit"]["count"] == 2
+    assert main(["audit", "verify", "--chain-only"]) == ExitCode.OK
+    assert "written down" in capsys.readouterr().out
+    removed = max(r.sequence or 0 for r in records) - 1
+    for number in (removed, removed + 1):
+        write_down(wrong=number)
+        assert main(["audit", "verify", "--chain-only"]) == ExitCode.FAILURE
+
+
 def test_the_settings_may_name_the_trail(
     layout: Layout, capsys: pytest.CaptureFixture[str]
 ) -> None:
