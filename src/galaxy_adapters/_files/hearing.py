@@ -1,8 +1,8 @@
 """Whether the notices of a folder come at all: some shared folders have none, and say nothing.
 
 Told by what a look at the whole folder finds that no notice announced.  A notice may just be on its
-way, so what was found counts only when none has come by the look after.  And a look takes time: what
-was announced meanwhile may be found by the next one only.
+way, so what was found counts only when none has come by the look after.  And a look takes time:
+what was announced meanwhile may be found by the next one only.
 """
 
 from __future__ import annotations

@@ -334,7 +334,10 @@ class OpencodeServerDispatcher:
         )
 
     async def look(self) -> DispatcherHealth | None:
-        return await self.check() if self._is_listening else None
+        # A cold start takes its time on a busy machine, and has a patience of its own.
+        if not self._is_listening or self._hub.is_coming_up:
+            return None
+        return await self.check()
 
     async def revive(self) -> None:
         # Whatever comes of it, the reader of events sees to it that there is a server.

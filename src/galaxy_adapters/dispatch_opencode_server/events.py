@@ -185,6 +185,11 @@ class EventHub:
                 raise DispatcherUnavailable(str(self._failure)) from self._failure
 
     @property
+    def is_coming_up(self) -> bool:
+        """Whether the first try to get events in is still under way."""
+        return not self._has_connected and self._failure is None
+
+    @property
     def down_for(self) -> timedelta:
         """How long no event could come in; zero while connected."""
         if self._down_since is None:

@@ -14,7 +14,8 @@ class AgentCare(Protocol):
 
     @abstractmethod
     async def look(self) -> DispatcherHealth | None:
-        """How it is; None where nothing runs, because nothing was needed so far.
+        """How it is; None where nothing runs, because nothing was needed so far, and while it
+        comes up for the first time.
 
         Starts nothing, never raises, answers within seconds.
         """

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from galaxy_adapters.dispatch_opencode_server import (
@@ -57,6 +59,37 @@ async def test_a_look_starts_no_server() -> None:
         assert await dispatcher.look() is None
         await dispatcher.revive()
     assert servers.suspected == 1
+
+
+class ComingUp(Servers):
+    """A server that takes its time, and never comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = anyio.Event()
+        self.may_end = anyio.Event()
+
+    async def connect(self) -> OpencodeClient:
+        """Port of the dispatcher."""
+        self.begun.set()
+        await self.may_end.wait()
+        raise DispatcherUnavailable("it did not come up")
+
+
+async def test_a_first_start_is_no_trouble_until_it_failed() -> None:
+    """However long a cold start takes: it has a patience of its own."""
+    servers = ComingUp()
+    async with (
+        OpencodeServerDispatcher(servers, clock=ManualClock()) as dispatcher,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(dispatcher.check)
+        await servers.begun.wait()
+        assert await dispatcher.look() is None
+        servers.may_end.set()
+        while (health := await dispatcher.look()) is None:
+            await anyio.lowlevel.checkpoint()
+        assert not health.is_ready
 
 
 async def test_a_server_that_is_written_down(tmp_path: Path) -> None:
