@@ -89,7 +89,7 @@ class OrderProof:
             event = record.event
             stories.note_start(event)
             if event.event_type == AuditType.CLEANED_UP:
-                stories.note_cleaning(event)
+                stories.note_cleaning(record)
             elif event.order_id is not None and share_of(event.order_id, parts) == part:
                 stories.note(record)
 
@@ -183,14 +183,13 @@ class _Judge:
         if story.end is None:
             self._judge_without_end()
             return
-        ended_at = story.ended_at
-        if not story.is_archived and not self.stories.is_cleaned("orders", ended_at):
+        if not story.is_archived and not self.stories.is_cleaned("orders", story):
             text = f"it ended (line number {story.end}), and is not in the archive"
             self._miss(GapKind.ORDER_NOT_ARCHIVED, text, story.end)
-        if not story.is_answered and not self.stories.is_cleaned("responses", ended_at):
+        if not story.is_answered and not self.stories.is_cleaned("responses", story):
             text = f"it ended (line number {story.end}), and has no response"
             self._miss(GapKind.RESPONSE_MISSING, text, story.end)
-        if not self.stories.is_cleaned("letters", ended_at):
+        if not self.stories.is_cleaned("letters", story):
             self._judge_letter(letter)
 
     def _judge_without_end(self) -> None:

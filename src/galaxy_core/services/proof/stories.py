@@ -59,8 +59,9 @@ class Stories:
     found: dict[str, Story] = field(factory=dict)
     started_at: datetime | None = None
     """Time of the trail's first line."""
-    cleaned: dict[str, datetime] = field(factory=dict)
-    """By kind of file: what ended before then was tidied away by a person's order."""
+    cleaned: dict[str, list[tuple[int, datetime]]] = field(factory=dict)
+    """By kind of file: up to which line and moment what ended was tidied away.  Only what a later
+    removal does not include: numbers go up, moments down."""
 
     def of(self, order_id: str) -> Story:
         """The order's story, begun now if it is new."""
@@ -74,23 +75,32 @@ class Stories:
         if self.started_at is None:
             self.started_at = event.timestamp
 
-    def note_cleaning(self, event: AuditEvent) -> None:
-        """A person had old files removed."""
-        kind, before = event.data.get("kind"), event.data.get("before")
-        if not isinstance(kind, str) or not isinstance(before, str):
+    def note_cleaning(self, record: AuditRecord) -> None:
+        """A person, or a daemon that keeps house, had old files removed."""
+        data, number = record.event.data, record.sequence
+        kind, before = data.get("kind"), data.get("before")
+        if not isinstance(kind, str) or not isinstance(before, str) or number is None:
             return
         try:
             moment = datetime.fromisoformat(before)
         except ValueError:
             return
-        known = self.cleaned.get(kind)
-        if moment.tzinfo is not None and (known is None or moment > known):
-            self.cleaned[kind] = moment
+        if moment.tzinfo is not None:
+            known = self.cleaned.setdefault(kind, [])
+            while known and known[-1][1] <= moment:
+                known.pop()
+            known.append((number, moment))
 
-    def is_cleaned(self, kind: str, at: datetime | None) -> bool:
-        """Whether a file of something that ended at that moment may have been tidied away."""
-        before = self.cleaned.get(kind)
-        return before is not None and at is not None and at < before
+    def is_cleaned(self, kind: str, story: Story) -> bool:
+        """Whether a file of an order that ended may have been tidied away since.
+
+        The time alone does not tell: a removal while the clock was a year ahead would explain
+        everything that is lost within that year.
+        """
+        end, at = story.end, story.ended_at
+        if end is None or at is None:
+            return False
+        return any(end < number and at < moment for number, moment in self.cleaned.get(kind, ()))
 
     def note(self, record: AuditRecord) -> None:
         """Take in a line about an order."""
@@ -117,7 +127,7 @@ class Stories:
     def _begin_anew(self, order_id: str) -> None:
         """The id of an order that was tidied away is free: the next one of that name is another."""
         story = self.found.get(order_id)
-        if story is not None and self.is_cleaned("orders", story.ended_at):
+        if story is not None and self.is_cleaned("orders", story):
             self.found[order_id] = Story(
                 is_archived=story.is_archived, is_answered=story.is_answered
             )

@@ -261,6 +261,25 @@ async def test_what_was_cleaned_up_is_not_missed(world: GatewayWorld) -> None:
     ]
 
 
+async def test_a_removal_explains_nothing_that_came_after_it(world: GatewayWorld) -> None:
+    """It was done while the clock was far ahead: what gets lost since is missed all the same."""
+    before = (world.clock.now() + timedelta(days=200)).isoformat()
+    for kind in ("orders", "responses", "letters"):
+        cleaning = make_event(
+            event_type=AuditType.CLEANED_UP, data={"kind": kind, "before": before}
+        )
+        world.lab.lines.add(cleaning)
+    late = OrderId("late")
+    for event_type in (AuditType.ORDER_SUBMITTED, AuditType.ORDER_EXECUTED_SUCCESS):
+        event = make_event(event_type=event_type, order_id=late, timestamp=world.clock.now())
+        world.lab.lines.add(event)
+    assert set(kinds(await prove(world))) == {
+        (GapKind.ORDER_NOT_ARCHIVED, late),
+        (GapKind.RESPONSE_MISSING, late),
+        (GapKind.LETTER_MISSING, late),
+    }
+
+
 async def test_a_delivery_whose_order_went_with_the_trails_beginning(
     world: GatewayWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
