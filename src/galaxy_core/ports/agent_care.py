@@ -14,8 +14,9 @@ class AgentCare(Protocol):
 
     @abstractmethod
     async def look(self) -> DispatcherHealth | None:
-        """How it is; None where nothing runs, because nothing was needed so far, and while it
-        comes up for the first time.
+        """How it is; None where nothing runs yet.
+
+        That is so until something was needed for the first time and has come up, or could not.
 
         Starts nothing, never raises, answers within seconds.
         """
