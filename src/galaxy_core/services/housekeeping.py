@@ -26,6 +26,9 @@ FIRST_AFTER = timedelta(minutes=2)
 EVERY = timedelta(days=1)
 AGAIN_AFTER = timedelta(hours=1)
 """After a round that a full disk or the like cut short."""
+JUMP = timedelta(days=1)
+"""A time of day that has gained so much while we slept was set, or the machine slept too: it is
+believed a day later, when whoever set it wrongly has had time to see that."""
 BY = "retention"
 """Who did it, in the trail."""
 
@@ -51,10 +54,21 @@ class Housekeeper:
         ages = {kind: age for kind, age in self._ages.items() if kind in self._kinds}
         if not ages:
             return
-        pause = FIRST_AFTER
+        pause, is_put_off = FIRST_AFTER, False
         while True:
-            await self._clock.sleep(pause)
-            pause = EVERY if await self._go_round(ages) else AGAIN_AFTER
+            gained = await self._sleep(pause)
+            if gained > JUMP and not is_put_off:
+                log.warning("housekeeping.put_off", clock_gained_seconds=gained.total_seconds())
+                pause, is_put_off = EVERY, True
+                continue
+            pause, is_put_off = EVERY if await self._go_round(ages) else AGAIN_AFTER, False
+
+    async def _sleep(self, duration: timedelta) -> timedelta:
+        """Sleep; by how much more the time of day went on."""
+        clock = self._clock
+        now, began = clock.now(), clock.monotonic()
+        await clock.sleep(duration)
+        return clock.now() - now - timedelta(seconds=clock.monotonic() - began)
 
     async def _go_round(self, ages: Mapping[OldKind, timedelta]) -> bool:
         """Tidy once; whether it could be done to its end."""

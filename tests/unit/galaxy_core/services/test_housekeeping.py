@@ -164,3 +164,24 @@ async def test_a_round_that_fails_is_done_again(failure: Exception) -> None:
         assert house.left(OldKind.LETTERS) == 2
         await house.pass_time(housekeeping.AGAIN_AFTER)
         assert house.left(OldKind.LETTERS) == 1
+
+
+async def test_a_clock_that_jumps_ahead_is_not_believed_at_once() -> None:
+    """A year ahead everything would be old: a day to put the clock right; what stays is true."""
+    house = House()
+    shelf = house.shelves[OldKind.LETTERS]
+    year, rest = 365 * DAYS, housekeeping.EVERY / 2
+    async with house.kept({OldKind.LETTERS: 90 * DAYS}):
+        await house.pass_time(housekeeping.FIRST_AFTER)
+        await house.pass_time(rest)
+        house.clock.jump(year)
+        await house.pass_time(rest)
+        assert (shelf.looks, house.left(OldKind.LETTERS)) == (1, 2)
+        house.clock.jump(-year)
+        await house.pass_time(housekeeping.EVERY)
+        assert (shelf.looks, house.left(OldKind.LETTERS)) == (2, 2)
+        house.clock.jump(year)
+        await house.pass_time(housekeeping.EVERY)
+        assert house.left(OldKind.LETTERS) == 2
+        await house.pass_time(housekeeping.EVERY)
+        assert house.left(OldKind.LETTERS) == 0
