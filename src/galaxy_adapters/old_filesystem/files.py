@@ -20,7 +20,7 @@ from anyio import to_thread
 from attrs import define, field
 
 from galaxy_adapters._files import read_plain_file, storage_errors
-from galaxy_core.domain.errors import UnreadableFile
+from galaxy_core.domain.errors import StorageUnavailable, UnreadableFile
 from galaxy_core.domain.ids import OrderId, why_not_an_order_id
 from galaxy_core.domain.response import Outcome
 from galaxy_core.domain.tidying import OldKind, Remnant, Ties
@@ -33,6 +33,7 @@ __all__ = ["FilesystemOldFiles"]
 _PIECE = 1_000
 _PROBE = "@"
 _LARGEST = 64 << 20
+_OURS = 0o700
 _MENTION = re.compile(rb"galaxy-order-files/+([^/\"\\]+)")
 
 
@@ -71,7 +72,7 @@ class FilesystemOldFiles(OldFiles):
         return await to_thread.run_sync(self._waiting)
 
     async def remove(self, remnants: Sequence[Remnant]) -> int:
-        return await to_thread.run_sync(lambda: sum(map(self._remove, remnants)))
+        return await to_thread.run_sync(self._remove_all, remnants)
 
     # ---- finding
 
@@ -241,12 +242,24 @@ class FilesystemOldFiles(OldFiles):
 
     # ---- removing
 
+    def _remove_all(self, remnants: Sequence[Remnant]) -> int:
+        """One that cannot be removed keeps none of the others; its error is raised in the end."""
+        count, failure = 0, None
+        for remnant in remnants:
+            try:
+                count += self._remove(remnant)
+            except StorageUnavailable as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return count
+
     def _remove(self, remnant: Remnant) -> bool:
         path = self._path(remnant)
         with storage_errors("remove", path):
             try:
                 if remnant.kind is OldKind.FILES:
-                    shutil.rmtree(path)
+                    _remove_tree(path)
                     self._unlink_dangling()
                 else:
                     path.unlink()
@@ -292,6 +305,19 @@ def _weigh(folder: str) -> tuple[int, int]:
                 size += found.st_size if name in files else 0
                 changed_ns = max(changed_ns, found.st_mtime_ns)
     return size, changed_ns
+
+
+def _remove_tree(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except PermissionError:
+        # Tools write-protect folders of their own (caches of modules): no reason to keep them.
+        folder.chmod(_OURS)
+        for root, folders, _ in os.walk(folder):
+            for path in (Path(root, name) for name in folders):
+                if not path.is_symlink():
+                    path.chmod(_OURS)
+        shutil.rmtree(folder)
 
 
 def _names(folder: Path) -> list[str]:

@@ -31,7 +31,10 @@ class OldFiles(Protocol):
 
     @abstractmethod
     async def remove(self, remnants: Sequence[Remnant]) -> int:
-        """Remove them; how many were there.  Safe twice: what is gone is no error."""
+        """Remove them; how many were there.  Safe twice: what is gone is no error.
+
+        One that cannot be removed keeps none of the others: the error is raised after them.
+        """
 
 
 class OldRecords(Protocol):

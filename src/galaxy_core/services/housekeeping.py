@@ -25,7 +25,7 @@ FIRST_AFTER = timedelta(minutes=2)
 """A start has more urgent things to do, and a daemon that dies at once need not begin with it."""
 EVERY = timedelta(days=1)
 AGAIN_AFTER = timedelta(hours=1)
-"""After a round that a full disk or the like cut short."""
+"""After a round that a full disk or the like cut short; what fails again waits for the next day."""
 JUMP = timedelta(days=1)
 """A time of day that has gained so much while we slept was set, or the machine slept too: it is
 believed a day later, when whoever set it wrongly has had time to see that."""
@@ -54,14 +54,15 @@ class Housekeeper:
         ages = {kind: age for kind, age in self._ages.items() if kind in self._kinds}
         if not ages:
             return
-        pause, is_put_off = FIRST_AFTER, False
+        pause, is_put_off, is_again = FIRST_AFTER, False, False
         while True:
             gained = await self._sleep(pause)
             if gained > JUMP and not is_put_off:
                 log.warning("housekeeping.put_off", clock_gained_seconds=gained.total_seconds())
                 pause, is_put_off = EVERY, True
                 continue
-            pause, is_put_off = EVERY if await self._go_round(ages) else AGAIN_AFTER, False
+            is_again = not await self._go_round(ages) and not is_again
+            pause, is_put_off = AGAIN_AFTER if is_again else EVERY, False
 
     async def _sleep(self, duration: timedelta) -> timedelta:
         """Sleep; by how much more the time of day went on."""

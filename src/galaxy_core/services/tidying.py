@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from attrs import define, evolve, field
 
 from galaxy_core.domain.audit import AuditType
+from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.ids import safe_order_id
 from galaxy_core.domain.state import FINAL, OrderState
 from galaxy_core.domain.tidying import OldKind, Pile, Remnant, Tidied, Ties
@@ -70,25 +71,34 @@ class Tidier:
     ) -> Sequence[Tidied]:
         """Remove it, with a line in the trail for each kind; what went.
 
-        Raises `StorageUnavailable`; what was removed until then is on record.
+        Raises `StorageUnavailable`, after all kinds that could be tidied were; what was removed
+        until then is on record.
         """
-        done = []
+        done, failure = [], None
         for kind, age in _in_order(ages):
-            found = await self._look(kind, now - age, await self._ties())
-            if found.old.count:
-                line = self._trail.event(
-                    AuditType.CLEANED_UP,
-                    kind=kind.value,
-                    before=found.before.isoformat(),
-                    count=found.old.count,
-                    bytes=found.old.size,
-                    by=by,
-                )
-                data = {**line.data, **found.old.detail}
-                await self._trail.record(evolve(line, data=data))
-                found = evolve(found, old=await self._remove(kind, found.before))
-            done.append(found)
+            try:
+                done.append(await self._tidy(kind, now - age, by))
+            except StorageUnavailable as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
         return done
+
+    async def _tidy(self, kind: OldKind, before: datetime, by: str) -> Tidied:
+        found = await self._look(kind, before, await self._ties())
+        if not found.old.count:
+            return found
+        line = self._trail.event(
+            AuditType.CLEANED_UP,
+            kind=kind.value,
+            before=found.before.isoformat(),
+            count=found.old.count,
+            bytes=found.old.size,
+            by=by,
+        )
+        data = {**line.data, **found.old.detail}
+        await self._trail.record(evolve(line, data=data))
+        return evolve(found, old=await self._remove(kind, found.before))
 
     async def _look(self, kind: OldKind, before: datetime, ties: Ties) -> Tidied:
         records = self._records.get(kind)

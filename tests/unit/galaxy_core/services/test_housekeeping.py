@@ -185,3 +185,19 @@ async def test_a_clock_that_jumps_ahead_is_not_believed_at_once() -> None:
         assert house.left(OldKind.LETTERS) == 2
         await house.pass_time(housekeeping.EVERY)
         assert house.left(OldKind.LETTERS) == 0
+
+
+async def test_a_kind_that_cannot_be_removed_keeps_no_other() -> None:
+    """What fails each time is tried again in an hour, then daily; the rest goes all the same."""
+    house = House()
+    letters, files = house.shelves[OldKind.LETTERS], house.shelves[OldKind.FILES]
+    letters.failures += [StorageUnavailable("it belongs to somebody else") for _ in range(9)]
+    async with house.kept({OldKind.LETTERS: 30 * DAYS, OldKind.FILES: 30 * DAYS}):
+        await house.pass_time(housekeeping.FIRST_AFTER)
+        assert (house.left(OldKind.LETTERS), house.left(OldKind.FILES)) == (2, 1)
+        await house.pass_time(housekeeping.AGAIN_AFTER)
+        assert files.looks == 2
+        await house.pass_time(housekeeping.EVERY - housekeeping.AGAIN_AFTER)
+        assert files.looks == 2
+        await house.pass_time(housekeeping.AGAIN_AFTER)
+        assert files.looks == 3

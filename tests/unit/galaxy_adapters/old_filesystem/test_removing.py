@@ -1,0 +1,66 @@
+"""Removing what resists: folders that tools write-protected, and things that are no files."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from galaxy_adapters.old_filesystem import FilesystemOldFiles
+from galaxy_core.domain.errors import StorageUnavailable
+from galaxy_core.domain.tidying import OldKind, Remnant
+from galaxy_core.wire.layout import Layout
+
+pytestmark = pytest.mark.anyio
+
+NOBODY = 65_534
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Give a folder to somebody whom write protection stops, as it does not stop root."""
+    made, us = Path(tempfile.mkdtemp()), os.geteuid()
+    if us == 0:
+        os.chown(made, NOBODY, -1)
+        os.seteuid(NOBODY)
+    try:
+        yield made
+    finally:
+        if us == 0:
+            os.seteuid(us)
+        shutil.rmtree(made)
+
+
+async def test_a_write_protected_folder_goes(folder: Path) -> None:
+    """A cache that a tool protected is no reason to keep it; what a link leads to is left alone."""
+    layout = Layout(folder / "project")
+    inbound, other = layout.inbound_files("a"), folder / "other"
+    inner = inbound / "cache" / "module"
+    inner.mkdir(parents=True)
+    (inner / "a.txt").write_text("content")
+    (other / "inside").mkdir(parents=True)
+    (inbound / "link").symlink_to(other)
+    other.chmod(0o500)
+    for each in (inner, inner.parent, inbound):
+        each.chmod(0o500)
+    files = FilesystemOldFiles(layout)
+    assert await files.remove([Remnant(kind=OldKind.FILES, name=inbound.parent.name)]) == 1
+    assert not inbound.exists()
+    assert (other.stat().st_mode & 0o777, (other / "inside").exists()) == (0o500, True)
+    other.chmod(0o700)
+
+
+async def test_one_that_resists_keeps_no_other(tmp_path: Path) -> None:
+    """The error is raised after the others are gone: else it would keep them for ever."""
+    layout = Layout(tmp_path)
+    (layout.outbox_archive / "folder.json").mkdir(parents=True)
+    (layout.outbox_archive / "letter.json").write_text("{}")
+    letters = [
+        Remnant(kind=OldKind.LETTERS, name=name, letter=name.removesuffix(".json"))
+        for name in ("folder.json", "letter.json")
+    ]
+    with pytest.raises(StorageUnavailable, match="folder"):
+        await FilesystemOldFiles(layout).remove(letters)
+    assert [path.name for path in layout.outbox_archive.iterdir()] == ["folder.json"]
