@@ -45,13 +45,19 @@ class Aftermath:
     """Whether somebody else has gone on in the session since our message was answered."""
 
     def own(self) -> Aftermath:
-        """Leave out what came of messages that somebody else wrote after our turn was over."""
+        """Leave out what came of messages that somebody else wrote after our turn was over.
+
+        Over is also one whose answer was broken off, when the agent has answered others since: it
+        works on one answer at a time, and never comes back to that one.
+        """
         for place, message in enumerate(self.messages):
             if not place or not _is_of_a_person(message):
                 continue
             before = Aftermath(messages=self.messages[:place], is_overtaken=True)
-            # After a summary it is the prompt itself that opencode repeats (1.18).
-            if before.is_finished and not before.messages[-1]["info"].get("summary"):
+            if before.messages[-1]["info"].get("summary"):
+                continue  # it is the prompt itself that opencode repeats (1.18)
+            has_others_answers = bool(Aftermath(messages=self.messages[place:]).answers)
+            if before.is_finished or (before.is_torn and has_others_answers):
                 return before
         return self
 
@@ -93,6 +99,11 @@ class Aftermath:
                 refused: Json = part
                 return refused
         return None
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether the last answer never came to its end, or is being written."""
+        return bool(self.answers) and not _is_complete(self.answers[-1]["info"])
 
     @property
     def is_finished(self) -> bool:

@@ -1,9 +1,10 @@
 """Which waiting order comes next: in memory, at a cost that does not grow with their number.
 
-Conversations are lanes, each a heap by arrival.  A lane that may give out an order stands in a
-heap by urgency; one whose first order waits for another attempt, in a heap by time.  An order
-that waits for its own time, for other orders or for another machine has not joined its lane.
-What leaves is marked and dropped when it comes to the top.
+Conversations are lanes, each a heap by arrival, but that an order which was begun comes before all
+others: they must not go on in its session while it is broken off.  A lane that may give out an
+order stands in a heap by urgency; one whose first order waits for another attempt, in a heap by
+time.  An order that waits for its own time, for other orders or for another machine has not joined
+its lane.  What leaves is marked and dropped when it comes to the top.
 
 Does no I/O and reads no clock.
 """
@@ -24,6 +25,8 @@ from galaxy_core.domain.order import Order, Priority
 
 Arrival = tuple[int, str]
 """Change time of the file in ns, then its name: the order of arrival."""
+Turn = tuple[bool, Arrival]
+"""Whether it was never begun, and its arrival: the order within a conversation."""
 Place = tuple[int, Arrival] | float
 """Urgency and arrival of a lane that may give out an order; else the second of its next try."""
 
@@ -36,7 +39,7 @@ class Lane:
     """One conversation's waiting orders."""
 
     key: str
-    waiting: list[tuple[Arrival, int, Entry]] = field(factory=list)
+    waiting: list[tuple[Turn, int, Entry]] = field(factory=list)
     by_priority: list[int] = field(factory=lambda: [0] * len(Priority))
     held: int = 0
     """Orders of it that we hold."""
@@ -71,6 +74,9 @@ class Entry:
     after: tuple[OrderId, ...]
     is_foreign: bool
     """Whether another Hermes serves its machine from this folder."""
+    is_begun: bool = False
+    """Whether somebody has had it before.  A date can place others before it: a clock that was set
+    back, a file that was moved in."""
     retry_at: float | None = None
     """Monotonic second before which it is not given out again."""
     given_back_at: datetime | None = None
@@ -83,6 +89,11 @@ class Entry:
     def arrival(self) -> Arrival:
         """Its place in time."""
         return (self.stamp[0], self.name)
+
+    @property
+    def turn(self) -> Turn:
+        """Its place in its conversation."""
+        return (not self.is_begun, self.arrival)
 
 
 @define(eq=False)
@@ -118,7 +129,13 @@ class Index:
     # ---- orders come and go
 
     def add(
-        self, name: str, order: Order, stamp: Stamp, *, wanted_id: OrderId | None = None
+        self,
+        name: str,
+        order: Order,
+        stamp: Stamp,
+        *,
+        wanted_id: OrderId | None = None,
+        is_begun: bool = False,
     ) -> Entry:
         """Note a waiting order; the newest content of `name` counts."""
         self.remove(name)
@@ -134,6 +151,7 @@ class Index:
             not_before=order.not_before,
             after=order.after,
             is_foreign=target in self.others and target not in self.names,
+            is_begun=is_begun,
         )
         self._entries[name] = entry
         self.newest_ns = max(self.newest_ns, stamp[0])
@@ -325,7 +343,7 @@ class Index:
         entry.lane = self._lane(entry.lane.key)
         entry.has_joined = True
         entry.lane.by_priority[entry.priority] += 1
-        heapq.heappush(entry.lane.waiting, (entry.arrival, next(self._tie), entry))
+        heapq.heappush(entry.lane.waiting, (entry.turn, next(self._tie), entry))
         self._rank(entry.lane)
 
     def _rank(self, lane: Lane) -> None:

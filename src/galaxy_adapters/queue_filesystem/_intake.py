@@ -157,6 +157,7 @@ class Intake:
             found.order,
             found.stamp,
             wanted_id=None if wanted is None else safe_order_id(wanted),
+            is_begun=note is not None,
         )
         if note is not None:
             left = note.remaining(self.clock.now())

@@ -146,9 +146,10 @@ class Looking:
             waiting = self._read_those(names, lambda _data, _name: True)
             places: dict[str, itertools.count[int]] = {}
             found = []
-            for item in sorted(waiting, key=lambda w: w.entry.arrival):
+            for item in sorted(waiting, key=lambda w: w.entry.turn):
                 place = next(places.setdefault(item.entry.lane.key, itertools.count(1)))
                 found.append(Found(item.file.stamp[0], self._view(item, place=place)))
+            found.sort(key=lambda f: f.at)
             return found if limit is None else heapq.nlargest(limit, found, key=lambda f: f.at)
         newest = heapq.nlargest(limit, ((self._age(name), name) for name in names))
         waiting = self._read_those([name for _, name in newest], lambda _data, _name: True)
@@ -198,9 +199,9 @@ class Looking:
         for file, name in sorted(read, key=lambda item: (item[0].stamp[0], item[1])):
             note = self._note(name, file)
             wanted = OrderId(note.order_id) if note is not None and note.order_id else None
-            waiting.append(
-                Waiting(file, index.add(name, file.order, file.stamp, wanted_id=wanted), note)
-            )
+            is_begun = note is not None
+            entry = index.add(name, file.order, file.stamp, wanted_id=wanted, is_begun=is_begun)
+            waiting.append(Waiting(file, entry, note))
         return waiting
 
     def _place(self, found: Waiting, names: list[str]) -> int | None:
@@ -216,7 +217,7 @@ class Looking:
             for w in self._read_those(names, lambda data, _name: needle in data)
             if w.entry.lane.key == found.entry.lane.key
         ]
-        return max(1, sum(1 for w in same if w.entry.arrival <= found.entry.arrival))
+        return max(1, sum(1 for w in same if w.entry.turn <= found.entry.turn))
 
     def _view(self, waiting: Waiting, *, place: int | None) -> OrderView:
         now = self.clock.now()

@@ -21,6 +21,7 @@ def own(*messages: Message) -> tuple[Message, ...]:
 
 ANSWER = message("assistant", "done")
 UNFINISHED = message("assistant", "so far", finish=None)
+TORN = message("assistant", "so f", finish=None, time={})
 PERSON = message("user", "and now?")
 COMPACTION = message("user", kind="compaction")
 SUMMARY = message("assistant", "what was said", summary=True)
@@ -40,11 +41,24 @@ def test_prompt_before_the_end_joins_the_turn() -> None:
     assert own(PERSON, ANSWER) == (PERSON, ANSWER)
 
 
+def test_answer_that_was_broken_off_is_not_that_of_the_next_prompt() -> None:
+    """The agent died over it, and has answered somebody else since."""
+    judged = Aftermath(messages=(TORN, PERSON, ANSWER)).own()
+    assert judged.messages == (TORN,)
+    assert judged.is_overtaken
+    assert not judged.is_finished
+
+
+def test_answer_that_is_being_written_is_waited_for() -> None:
+    """A prompt that comes meanwhile may still join the turn."""
+    assert own(TORN, PERSON) == (TORN, PERSON)
+
+
 def test_what_opencode_says_to_itself_is_part_of_the_turn() -> None:
     """It makes room for a long conversation, and repeats the prompt or has the agent go on."""
     synthetic = message("user")
     synthetic["parts"][0]["synthetic"] = True
-    for first in (UNFINISHED, ANSWER):
+    for first in (UNFINISHED, ANSWER, TORN):
         for again in (PERSON, synthetic):
             turn = (first, COMPACTION, SUMMARY, again, ANSWER)
             assert own(*turn) == turn

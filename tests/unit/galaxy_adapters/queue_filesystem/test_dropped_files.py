@@ -449,3 +449,22 @@ async def test_notices_that_come_are_not_doubted(desk: Desk) -> None:
         await desk.harness.elapse(timedelta(seconds=11))
         desk.drop("again.json", GUIDE)
     assert not [i for i in desk.harness.incidents.incidents if i.kind.startswith("notices_")]
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+async def test_an_order_that_was_begun_comes_before_all_others_of_its_conversation(
+    desk: Desk, *, is_killed: bool
+) -> None:
+    """However others are dated: they would go on in the session of one that is broken off."""
+    desk.drop("begun.json", GUIDE | {"session": "talk"}, at=2_000)
+    delivery = await desk.next()
+    assert delivery.order.id == "begun"
+    desk.drop("older.json", GUIDE | {"session": "talk"}, at=1_000)
+    if is_killed:
+        await desk.harness.kill(desk.queue)
+        desk.queue = await desk.harness.open("next")
+        again = await desk.harness.claim_in_time(desk.queue)
+    else:
+        await desk.queue.nack(delivery)
+        again = await desk.next()
+    assert (again.order.id, again.attempt) == ("begun", 2)
