@@ -103,13 +103,13 @@ class Storm:
             self.scene.telegram.do("plan", times=None, **fault)
         scene = self.scene
         lanes = [
-            self._lane("gateway", self._at_daemon(scene.gateway), 0.4),
-            self._lane("hermes", self._at_daemon(scene.hermes), 4.5),
+            self._lane("gateway", self._at_daemon(scene.gateway), 0.25),
+            self._lane("hermes", self._at_daemon(scene.hermes), 3.5),
             self._lane("network", self._at_network(), 1.0),
             self._lane("files", self._at_files(), 1.0),
         ]
         if scene.has_agent:
-            lanes.append(self._lane("opencode", self._at_agent(), 18.0))
+            lanes.append(self._lane("opencode", self._at_agent(), 15.0))
             if self.can_cut:
                 cuts: list[tuple[int, str, Trouble]] = [(1, "connections cut", self._cut)]
                 lanes.append(self._lane("lines to opencode", cuts, 8.0))
