@@ -264,6 +264,8 @@ class OpencodeServerDispatcher:
             is_cancelled=lambda: ticket.message_id in self._cancelled,
         )
         self._followed[errand.session] = errand.message
+        # What was seen before knows nothing of this message, whose time may be ahead by the next.
+        self._hub.forget(errand.session)
         try:
             async with aclosing(run.events()) as events:
                 async for event in events:
