@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter, defaultdict
+from pathlib import Path
 from typing import Any
 
 from attrs import define, field
@@ -163,11 +164,19 @@ def _every_order_is_answered(
             response = scene.layout.response(order_id)
             if not response.exists():
                 books.unanswered.append(f"{mark} has no response")
+            elif others := _others_marks(response, mark):
+                books.lost.append(f"{mark} was given the answer of {', '.join(sorted(others))}")
             is_read = any(chats.get(place) for place in receipts.get(order_id, []))
             if not is_read and not by_mark.get(mark):
                 books.unanswered.append(f"{mark} has no answer in a chat")
         repeats += _copies(told, by_mark.get(mark, []), books)
     books.facts["answers repeated, marked"] = repeats
+
+
+def _others_marks(response: Path, mark: str) -> set[str]:
+    """Marks of other orders in what the agent said to this one."""
+    _, _, said = response.read_text(encoding="utf-8").partition("## Response")
+    return set(MARK.findall(said)) - {mark}
 
 
 def _copies(told: Told, seen: list[Seen], books: Books) -> int:
