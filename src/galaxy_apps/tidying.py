@@ -95,7 +95,8 @@ def _records_of_machine(place: Place) -> dict[OldKind, OldRecords]:
     from galaxy_adapters.sessions_json import OldSessions
     from galaxy_core.domain.tidying import OldKind
 
-    return {OldKind.SESSIONS: OldSessions(place.sessions())}
+    sessions = OldSessions(place.sessions(), place.catalogue(), place.machine.name)
+    return {OldKind.SESSIONS: sessions}
 
 
 def _records_of(home: Home, notes: NoteStore | None) -> dict[OldKind, OldRecords]:

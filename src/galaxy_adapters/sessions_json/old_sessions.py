@@ -8,10 +8,15 @@ from anyio import to_thread
 from attrs import define
 
 from galaxy_adapters.sessions_json.store import JsonSessionStore
+from galaxy_core.domain.ids import ConversationKey
+from galaxy_core.domain.state import FINAL, OrderState
 from galaxy_core.domain.tidying import Pile
 from galaxy_core.ports.old_files import OldRecords
+from galaxy_core.ports.order_catalogue import OrderCatalogue
 
 __all__ = ["OldSessions"]
+
+_UNFINISHED = frozenset(OrderState) - FINAL
 
 
 @define
@@ -19,9 +24,18 @@ class OldSessions(OldRecords):
     """Those of one machine; they have no size worth telling."""
 
     _store: JsonSessionStore
+    _catalogue: OrderCatalogue
+    _machine: str
 
     async def measure(self, before: datetime) -> Pile:
-        return Pile(count=len(await to_thread.run_sync(self._store.old, before)))
+        needed = await self._needed()
+        return Pile(count=await to_thread.run_sync(self._store.old, before, needed))
 
     async def remove(self, before: datetime) -> Pile:
-        return Pile(count=await to_thread.run_sync(self._store.drop_old, before))
+        needed = await self._needed()
+        return Pile(count=await to_thread.run_sync(self._store.drop_old, before, needed))
+
+    async def _needed(self) -> frozenset[ConversationKey]:
+        """Those in which an order waits or runs, however long."""
+        views = await self._catalogue.list(states=_UNFINISHED, limit=None)
+        return frozenset(view.order.conversation(self._machine) for view in views)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,6 +48,7 @@ PATIENCE = timedelta(seconds=1)
 MAX_BYTES = 64 << 20
 """Some 200,000 conversations."""
 _PAUSE_S = 0.05
+_OF_MACHINES = "machine:"
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 _Stamp = tuple[int, int, int]
@@ -84,20 +86,20 @@ class JsonSessionStore(SessionStore):
 
     # ---- tidying
 
-    def old(self, before: datetime) -> Sequence[ConversationKey]:
-        """Conversations that were last used before then and in which nothing was chosen.
+    def old(self, before: datetime, needed: AbstractSet[ConversationKey]) -> int:
+        """How many were last used before then; not those that are needed, or with a choice in them.
 
-        The machine's own is never one of them.  Blocks.  Raises `StorageUnavailable`.
+        Nor any machine's own: several may share the file.  Blocks.  Raises `StorageUnavailable`.
         """
-        return _old(self._read(), before, self._default)
+        return len(_old(self._read(), before, needed))
 
-    def drop_old(self, before: datetime) -> int:
+    def drop_old(self, before: datetime, needed: AbstractSet[ConversationKey]) -> int:
         """Forget them; how many there were.  Blocks.  Raises `StorageUnavailable`.  Safe twice."""
-        if not self.old(before):
+        if not self.old(before, needed):
             return 0
         with storage_errors("write", self._layout.sessions), exclusive_lock(self._lock):
             book = self._read_settled()
-            found = _old(book, before, self._default)
+            found = _old(book, before, needed)
             if found:
                 data = encode_sessions(book.without(frozenset(found)), default=self._default)
                 write_durably(self._layout.sessions, data)
@@ -204,13 +206,16 @@ class JsonSessionStore(SessionStore):
         return self._layout.settings_folder / ".hermes-session.lock"
 
 
-def _old(book: SessionBook, before: datetime, own: ConversationKey) -> Sequence[ConversationKey]:
+def _old(
+    book: SessionBook, before: datetime, needed: AbstractSet[ConversationKey]
+) -> Sequence[ConversationKey]:
     return [
         session.conversation
         for session in book.sessions.values()
         if session.updated_at is not None
         and session.updated_at < before
-        and session.conversation != own
+        and session.conversation not in needed
+        and not session.conversation.startswith(_OF_MACHINES)
         and session.agent is None
         and session.model is None
     ]

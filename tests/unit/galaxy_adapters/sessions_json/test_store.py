@@ -13,7 +13,13 @@ from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.ids import ConversationKey
 from galaxy_core.domain.session import Session
 from galaxy_core.testing.clock import START, ManualClock
-from galaxy_core.testing.memory import MemoryIncidentSink
+from galaxy_core.testing.factories import make_order
+from galaxy_core.testing.memory import (
+    MemoryIncidentSink,
+    MemoryOrderCatalogue,
+    MemoryOrderQueue,
+    MemoryOrders,
+)
 from galaxy_core.wire.layout import Layout
 from tests.unit.galaxy_adapters.dying import every_death
 
@@ -161,31 +167,37 @@ async def test_unchanged_file_is_not_read_again(
 
 
 async def test_conversations_that_nobody_goes_on_with_can_go(machine: Machine) -> None:
-    """What was used since, what was chosen, the machine's own and what others wrote stay."""
+    """What was used since, what was chosen or is waited for, machines' own, others' words stay."""
     store, month = machine.store(), timedelta(days=30)
     old, chosen = ConversationKey("files:1"), ConversationKey("telegram:6")
+    waiting, shared = ConversationKey("files:2"), ConversationKey("machine:other")
     for session in (
         Session(conversation=OWN, session_id="ses_1", updated_at=START),
         Session(conversation=old, session_id="ses_2", updated_at=START),
         Session(conversation=chosen, session_id="ses_3", updated_at=START, model="a/b"),
+        Session(conversation=waiting, session_id="ses_5", updated_at=START),
+        Session(conversation=shared, session_id="ses_6", updated_at=START),
         Session(conversation=CHAT, session_id="ses_4", updated_at=START + month),
     ):
         await store.put(session)
     members = machine.read()
     machine.file.write_text(json.dumps({**members, "mine": 1}))
-    records = OldSessions(store)
+    orders = MemoryOrders(ManualClock())
+    await MemoryOrderQueue(orders).enqueue(make_order(session=waiting))
+    records = OldSessions(store, MemoryOrderCatalogue(orders), "test")
     assert (await records.measure(START + month)).count == 1
-    assert len(await store.list()) == 4
+    assert len(await store.list()) == 6
     assert (await records.remove(START + month)).count == 1
     assert (await records.remove(START + month)).count == 0
     assert await store.get(old) is None
     conversations = machine.read()["conversations"]
     assert isinstance(conversations, dict)
-    assert set(conversations) == {OWN, chosen, CHAT}
+    assert set(conversations) == {OWN, chosen, CHAT, waiting, shared}
     assert (machine.read()["mine"], machine.read()["session_id"]) == (1, "ses_1")
 
 
 async def test_where_there_are_no_conversations_none_go(machine: Machine) -> None:
     """Tidying makes no file."""
-    assert (await OldSessions(machine.store()).remove(START)).count == 0
+    catalogue = MemoryOrderCatalogue(MemoryOrders(ManualClock()))
+    assert (await OldSessions(machine.store(), catalogue, "test").remove(START)).count == 0
     assert not machine.file.exists()
