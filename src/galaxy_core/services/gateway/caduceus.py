@@ -252,20 +252,30 @@ class Caduceus:
         await self._ports.clock.sleep(AGAIN.delay(attempt, draw=0.5, retry_after=error.retry_after))
 
     async def _give_up(self, inbound: Inbound, sentence: str) -> None:
-        """Say so, on record, and go on with the next message."""
-        try:
-            is_known = await self._roster.role_of(inbound.channel, inbound.sender_id) is not None
-            if is_known:
-                await self._refusals.remember(inbound.key, sentence)
-            await self._trail.record(self._refusal(inbound, sentence, AuditSeverity.ERROR))
-            if is_known:
-                await self._replies.say(inbound, sentence)
-            await self._confirm(inbound)
-        except TransientError as error:
-            # Not confirmed: it comes again after a restart.
-            log.error("message.kept", key=inbound.key, error=str(error))
-        except Exception:  # as above; it comes again after a restart
-            log.exception("message.kept", key=inbound.key)
+        """Say so, on record, however often that takes, and go on with the next message."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                await self._refuse(inbound, sentence)
+            except TransientError as error:
+                log.error("message.kept", key=inbound.key, error=str(error))
+                self._store.note(inbound.key, error)
+                await self._pause(attempt, error)
+            except Exception:  # as above; not confirmed, it comes again after a restart
+                log.exception("message.kept", key=inbound.key)
+                return
+            else:
+                return
+
+    async def _refuse(self, inbound: Inbound, sentence: str) -> None:
+        is_known = await self._roster.role_of(inbound.channel, inbound.sender_id) is not None
+        if is_known:
+            await self._refusals.remember(inbound.key, sentence)
+        await self._trail.record(self._refusal(inbound, sentence, AuditSeverity.ERROR))
+        if is_known:
+            await self._replies.say(inbound, sentence)
+        await self._confirm(inbound)
 
     async def _confirm(self, inbound: Inbound) -> None:
         """All that follows from it is durable: the channel need not give it again.

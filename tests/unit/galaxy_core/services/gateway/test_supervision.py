@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from galaxy_core.domain.errors import StorageUnavailable
+from galaxy_core.domain.errors import PermanentError, StorageUnavailable
 from galaxy_core.testing.memory.note_store import KeptNote
 from tests.unit.galaxy_core.services.gateway.world import (
     OPERATOR,
@@ -76,3 +76,13 @@ async def test_machine_whose_folder_is_away_blocks_no_button(tmp_path: Path) -> 
             await world.until(lambda number=number: len(world.texts()) == number + 1)  # type: ignore[misc]
     assert all("**lab**" in world.texts()[number] for number in (0, 3))
     assert "cannot be read" in world.texts()[0]
+
+
+async def test_refusal_that_cannot_be_stored_waits_for_the_store(world: GatewayWorld) -> None:
+    """Who sent what cannot be taken hears of it when that can be written, not at a restart."""
+    world.lab.faults.fail("queue.enqueue", PermanentError("No such thing."), times=1)
+    world.faults.fail("outbox.post", StorageUnavailable("away"), times=3)
+    async with world.running():
+        world.say("do it")
+        await world.until(lambda: world.texts() == ["No such thing."])
+        await world.until(lambda: not world.service.messages)
