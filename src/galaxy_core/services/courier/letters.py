@@ -29,6 +29,7 @@ from galaxy_core.domain.errors import (
     ChatUnreachable,
     DeliveryUnknown,
     PermanentError,
+    StorageUnavailable,
     TransientError,
 )
 from galaxy_core.domain.letter import Receipt
@@ -119,6 +120,11 @@ class LetterDesk:
         except DeliveryUnknown as error:
             await self._take_as_unknown(parcel, part, str(error))
             await self._hold(parcel, error)
+        except StorageUnavailable as error:
+            # A store of our own: others may go past it, but it is waited for, and people hear.
+            await self._intents.take_back(parcel.key)
+            self._lose_patience(parcel, error)
+            raise
         except TransientError as error:
             await self._intents.take_back(parcel.key)
             log.warning("letter.send_failed", letter=mailing.letter.name, error=str(error))
@@ -142,7 +148,8 @@ class LetterDesk:
         parcel.is_overtaken = False
         parcel.is_stuck = failing_for >= self._config.stuck_after.total_seconds()
         parcel.gives_way = parcel.is_stuck
-        if parcel.times_overtaken >= self._config.times_overtaken:
+        is_ours = isinstance(error, StorageUnavailable)
+        if parcel.times_overtaken >= self._config.times_overtaken and not is_ours:
             parcel.verdict = Verdict(
                 f"it failed {parcel.attempts} times within {max(1, round(failing_for / 60))} min, "
                 f"while other messages reached the chat: {error}"

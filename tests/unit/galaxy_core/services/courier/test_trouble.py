@@ -88,12 +88,14 @@ async def test_chat_in_trouble_holds_nobody_up() -> None:
 class Choosy(MemoryChannel):
     """A channel that never takes letters whose text begins with "bad": 5xx, say."""
 
+    error: ClassVar = TransientError("server error")
+
     async def send(
         self, letter: Letter, address: Address, *, part: int = 1, is_repeat: bool = False
     ) -> Receipt:
         """Send it, or not."""
         if letter.message.startswith("bad"):
-            raise TransientError("server error")
+            raise self.error
         return await super().send(letter, address, part=part, is_repeat=is_repeat)
 
 
@@ -152,6 +154,22 @@ async def test_stuck_letter_alone_is_tried_on() -> None:
         await world.elapse(3600 * 24)
     assert list(world.home.waiting) == ["a"]
     assert alerts(world) == []
+
+
+async def test_letter_that_our_own_disk_refuses_is_waited_for() -> None:
+    """A channel that keeps what it shows may have no room for one with files: others go past it."""
+
+    class Full(Choosy):
+        error: ClassVar = StorageUnavailable("no space")
+
+    world = World()
+    await world.post(letter("a", message="bad"))
+    async with world.running(Full(world.clock, world.service)):
+        for number in range(10):
+            await world.elapse(300)
+            await world.post(letter(f"d{number}"))
+        assert list(world.home.waiting) == ["a", "d9"]
+        assert len(world.names()) == 9
 
 
 async def test_order_survives_an_outage() -> None:
@@ -226,6 +244,29 @@ async def test_outcome_unknown_three_times_ends() -> None:
     assert len(world.lines("delivery_unknown")) == 3
     assert len(world.lines("letter_undeliverable")) == 1
     assert alerts(world) == ["chat-owner"]
+
+
+async def test_delivery_to_some_is_marked_when_it_is_recorded_again() -> None:
+    """One chat has it, the other was given up, and the gateway dies before it is put away."""
+
+    class DeafToSome(MemoryChannel):
+        async def send(
+            self, letter: Letter, address: Address, *, part: int = 1, is_repeat: bool = False
+        ) -> Receipt:
+            if address == chat(2):
+                raise DeliveryUnknown("cut")
+            return await super().send(letter, address, part=part, is_repeat=is_repeat)
+
+    world = World(people=[chat(1), chat(2)])
+    world.faults.fail("outbox.mark_sent", StorageUnavailable("full"), times=None)
+    await world.post(make_letter(name="a", chat_id=None))
+    for _ in range(2):
+        async with world.running(DeafToSome(world.clock, world.service)):
+            await world.elapse(1000)
+        world.faults.clear()
+    assert list(world.home.sent) == ["a"]
+    marks = [line.data.get("is_repeated") for line in world.lines("letter_delivered")]
+    assert marks == [None, True]
 
 
 async def test_pause_before_the_last_try_is_kept_over_a_restart() -> None:

@@ -58,7 +58,9 @@ async def test_it_beats_in_every_folder_while_it_lives(
     assert [p.heartbeat.status for p in presences if p.heartbeat] == ["stopped", "stopped"]
 
 
-@pytest.mark.parametrize("operation", ["notes.put", "queue.enqueue", "outbox.pending"])
+@pytest.mark.parametrize(
+    "operation", ["notes.put", "queue.enqueue", "outbox.pending", "channel.send"]
+)
 async def test_it_says_that_a_store_refuses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str
 ) -> None:
