@@ -13,6 +13,7 @@ from galaxy_adapters._processes.tree import (
     end,
     end_marked,
     family,
+    listener,
     marked,
     root_marked,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "end_marked",
     "family",
     "identify",
+    "listener",
     "marked",
     "root_marked",
     "work_of",

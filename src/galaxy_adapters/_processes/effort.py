@@ -12,7 +12,8 @@ _WANTS_TO_RUN = frozenset({psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP, psut
 def work_of(process: ProcessIdentity | None) -> str | None:
     """Say what a process has done so far, in a form that any bit of work changes.
 
-    None when it cannot be told, and while the process waits for the processor or a disk.
+    None when it cannot be told, and while it waits for the processor or a disk.  Of the threads
+    beside the main one only their use of the processor counts, in steps of 10 ms.
     """
     if process is None or not process.is_alive:
         return None

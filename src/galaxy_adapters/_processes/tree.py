@@ -36,6 +36,16 @@ def family(pid: int) -> list[psutil.Process]:
         return []
 
 
+def listener(pid: int, port: int) -> ProcessIdentity | None:
+    """Find who listens on a TCP port: a process, or one that it started.  None: none is seen."""
+    for process in family(pid):
+        with suppress(psutil.Error, OSError):
+            for socket in process.net_connections("tcp"):
+                if socket.status == psutil.CONN_LISTEN and socket.laddr.port == port:
+                    return identify(process.pid)
+    return None
+
+
 def root_marked(name: str, value: str) -> ProcessIdentity | None:
     """Find the first of those that carry the marker; None when there is none, or in doubt."""
     found = {process.pid: process for process in marked(name, value)}

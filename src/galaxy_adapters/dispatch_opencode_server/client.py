@@ -51,6 +51,10 @@ class CallNotFound(SessionNotFound):
     """What the call was about does not exist (any more): session, message, request."""
 
 
+class PasswordRefused(DispatcherUnavailable):
+    """The server answers, and wants another password than it was given."""
+
+
 class OpencodeClient:
     """One server; safe to be used by many tasks at once."""
 
@@ -291,7 +295,7 @@ class OpencodeClient:
     def _raise_for(self, response: httpx.Response, call: str, content: bytes) -> None:
         status = response.status_code
         if status == httpx.codes.UNAUTHORIZED:
-            raise DispatcherUnavailable(
+            raise PasswordRefused(
                 f"opencode at {self.endpoint.url} refuses the password: "
                 "set `opencode.password` to the one the server was started with."
             )

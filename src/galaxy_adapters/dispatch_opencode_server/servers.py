@@ -13,12 +13,13 @@ import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
 import structlog
 
-from galaxy_adapters._processes import work_of
+from galaxy_adapters._processes import ProcessIdentity, listener, work_of
 from galaxy_adapters.dispatch_opencode_server.client import Endpoint, OpencodeClient
 from galaxy_adapters.dispatch_opencode_server.launch import is_running
 from galaxy_adapters.dispatch_opencode_server.silence import silence_after
@@ -234,7 +235,8 @@ class OwnServer:
         if state.url and self._is_alive(state):
             client = client_of(state)
             try:
-                if not await self._is_hung(state, client):
+                # One that died while it was asked is not hung either.
+                if not await self._is_hung(state, client) and self._is_alive(state):
                     _log.info("opencode.adopted", pid=state.pid, url=state.url)
                     return state
             finally:
@@ -262,8 +264,9 @@ class OwnServer:
         Asks once at least, however long the silence that they wrote down.
         """
         settings, silence = self._settings, self._folder.read_silence()
+        worker = await anyio.to_thread.run_sync(_worker_of, state)
         while self._is_alive(state):
-            begun, work = time.monotonic(), work_of(state.process)
+            begun, work = time.monotonic(), work_of(worker)
             try:
                 await client.version(within_seconds=_ASK_SECONDS)
                 self._folder.forget_silence()
@@ -277,7 +280,7 @@ class OwnServer:
                 server_id=state.server_id,
                 begun=begun,
                 now=now,
-                work=(work, work_of(state.process)),
+                work=(work, work_of(worker)),
             )
             self._folder.write_silence(silence)
             if silence.is_hung(
@@ -322,6 +325,16 @@ class OwnServer:
                 await self._starter.end(state)
         finally:
             os.close(starting)
+
+
+def _worker_of(state: ServerState) -> ProcessIdentity | None:
+    """Find the process that answers: a launcher that waits for it does nothing, however busy it is.
+
+    Blocks.
+    """
+    process, port = state.process, urlsplit(state.url or "").port
+    found = listener(process.pid, port) if process and port else None
+    return found or process
 
 
 def warn_of_version(version: str) -> None:

@@ -30,7 +30,11 @@ from galaxy_adapters._processes import (
     family,
     root_marked,
 )
-from galaxy_adapters.dispatch_opencode_server.client import Endpoint, OpencodeClient
+from galaxy_adapters.dispatch_opencode_server.client import (
+    Endpoint,
+    OpencodeClient,
+    PasswordRefused,
+)
 from galaxy_adapters.dispatch_opencode_server.launch import (
     MARKER,
     Launch,
@@ -43,6 +47,9 @@ from galaxy_adapters.dispatch_opencode_server.statefile import ServerState, Stat
 from galaxy_core.domain.errors import DispatcherUnavailable
 
 _log = structlog.get_logger(__name__)
+
+_FIRST_ANSWER_SECONDS = 10.0
+"""A machine that starts much at once may be slow; no answer does not say who may come in."""
 
 
 @frozen(kw_only=True)
@@ -171,11 +178,12 @@ class Starter:
 
     @staticmethod
     async def _is_open_to_all(url: str) -> bool:
+        """Ask without a password.  Raises `DispatcherUnavailable` when nothing is answered."""
         client = OpencodeClient(Endpoint(url))
         try:
-            await client.version()
+            await client.version(within_seconds=_FIRST_ANSWER_SECONDS)
             return True
-        except DispatcherUnavailable:
+        except PasswordRefused:
             return False
         finally:
             await client.aclose()

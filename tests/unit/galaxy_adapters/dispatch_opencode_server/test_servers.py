@@ -3,19 +3,22 @@
 import json
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 from attrs import asdict, evolve
 
-from galaxy_adapters._processes import identify, marked
+from galaxy_adapters._processes import descendants, identify, marked, work_of
 from galaxy_adapters.dispatch_opencode_server import OwnServer, OwnServerSettings
 from galaxy_adapters.dispatch_opencode_server.client import OpencodeClient
 from galaxy_adapters.dispatch_opencode_server.launch import MARKER, Launch, spawn
 from galaxy_adapters.dispatch_opencode_server.silence import Silence
+from galaxy_adapters.dispatch_opencode_server.starting import Starter
 from galaxy_adapters.dispatch_opencode_server.statefile import ServerState, StateFolder
 from galaxy_core.domain.errors import DispatcherUnavailable
 from galaxy_core.testing.opencode import write_stub
@@ -93,7 +96,7 @@ async def test_stuck_server_is_replaced(settings: OwnServerSettings) -> None:
     await server.aclose()
 
 
-async def noted_stillness(path: Path) -> dict[str, float]:
+async def noted_stillness(path: Path) -> dict[str, Any]:
     """Wait until it is written down that a server does nothing; what is written there."""
     with anyio.fail_after(60):
         while True:
@@ -124,6 +127,43 @@ async def test_patience_does_not_begin_anew_with_the_next_process(
     assert identify(pid) is None
     assert number(second) != pid
     assert not silence_file.exists()
+    await second.aclose()
+
+
+async def test_server_behind_a_launcher_is_looked_at_itself(settings: OwnServerSettings) -> None:
+    """A script that waits for the real opencode does nothing, however busy that is."""
+    real = write_stub(settings.machine / "real")
+    launcher = settings.machine / "launcher"
+    launcher.write_text(f'#!/bin/sh\n{real} "$@"\n')
+    launcher.chmod(0o755)
+    patient = evolve(settings, binary=launcher, stillness_patience=HOUR, hang_patience=HOUR)
+    server = OwnServer(patient)
+    await server.connect()
+    (child,) = descendants(number(server))
+    child.suspend()
+    silence_file = server.state_file.with_suffix(".silence")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(server.suspect)
+        seen = await noted_stillness(silence_file)
+        tasks.cancel_scope.cancel()
+    assert seen["work"] == work_of(identify(child.pid)) != work_of(identify(number(server)))
+    await server.aclose()
+
+
+async def test_server_that_dies_while_it_is_asked_is_not_adopted(
+    settings: OwnServerSettings,
+) -> None:
+    """It is silent no more because it is gone: another one is started at once."""
+    first = OwnServer(settings)
+    await first.connect()
+    pid = number(first)
+    os.kill(pid, signal.SIGSTOP)
+    second = OwnServer(evolve(settings, stillness_patience=HOUR, hang_patience=HOUR))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(second.connect)
+        await noted_stillness(first.state_file.with_suffix(".silence"))
+        os.kill(pid, signal.SIGKILL)
+    assert number(second) != pid
     await second.aclose()
 
 
@@ -210,6 +250,14 @@ async def test_server_that_was_being_started_without_a_password_is_not_ours(
     assert number(second) not in {pid, process.pid}
     await second.aclose()
     os.kill(pid, signal.SIGKILL)
+
+
+async def test_no_answer_is_no_question_for_a_password() -> None:
+    """A server that was too slow to let anybody in may do so a moment later."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        with pytest.raises(DispatcherUnavailable):
+            await Starter._is_open_to_all(f"http://127.0.0.1:{deaf.getsockname()[1]}")
 
 
 async def test_number_of_another_process_is_not_adopted(settings: OwnServerSettings) -> None:
