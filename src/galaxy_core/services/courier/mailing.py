@@ -41,7 +41,8 @@ class Mailing:
     is_repeat: bool = field(default=False, init=False)
     """Whether a part was sent that may have been delivered before."""
     is_found_delivered: bool = field(default=False, init=False)
-    """Whether it had all its receipts when it was read: a crash came before the last steps."""
+    """Whether it had all its receipts, or only those of chats that were given up were missing, when
+    it was read: a crash came before the last steps."""
     is_recorded: bool = field(default=False, init=False)
     """Whether the trail says that it was delivered."""
     lock: anyio.Lock = field(factory=anyio.Lock, init=False)

@@ -264,9 +264,9 @@ async def test_delivery_to_some_is_marked_when_it_is_recorded_again() -> None:
         async with world.running(DeafToSome(world.clock, world.service)):
             await world.elapse(1000)
         world.faults.clear()
-    assert list(world.home.sent) == ["a"]
-    marks = [line.data.get("is_repeated") for line in world.lines("letter_delivered")]
-    assert marks == [None, True]
+    assert "a" in world.home.sent
+    lines = [line.data for line in world.lines("letter_delivered") if line.data["letter"] == "a"]
+    assert [line.get("is_repeated") for line in lines] == [None, True]
 
 
 async def test_pause_before_the_last_try_is_kept_over_a_restart() -> None:
