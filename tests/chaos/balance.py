@@ -154,7 +154,8 @@ def _every_order_is_answered(
     by_mark: dict[str, list[Seen]] = defaultdict(list)
     for seen in scene.telegram.sent():
         chats[seen.chat_id, seen.message_id].append(seen)
-        for mark in set(MARK.findall(seen.text)):
+        # An alert names the file of an order, which is no answer to it.
+        for mark in set(MARK.findall(seen.text.replace(".json", ""))):
             by_mark[mark].append(seen)
     receipts = _receipts(scene)
     repeats = 0
