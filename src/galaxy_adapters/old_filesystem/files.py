@@ -34,6 +34,9 @@ _PIECE = 1_000
 _PROBE = "@"
 _LARGEST = 64 << 20
 _OURS = 0o700
+_HELD_NS = 86_400 * 1_000_000_000
+"""Files may have come before their order: for two days it may lie in a question to a person, which
+is nowhere in this folder.  Those of no ended order stay a day longer than the shortest age."""
 _MENTION = re.compile(rb"galaxy-order-files/+([^/\"\\]+)")
 
 
@@ -159,6 +162,8 @@ class FilesystemOldFiles(OldFiles):
             return None
         order_id = OrderId(entry.name)
         archived = self._layout.archive / f"{order_id}.json"
+        if not archived.exists() and changed_ns >= oldest_ns - _HELD_NS:
+            return None
         return Remnant(
             kind=OldKind.FILES,
             name=entry.name,

@@ -1,9 +1,10 @@
-"""Removing what resists: folders that tools write-protected, and things that are no files."""
+"""Files that are not over yet, and removing what resists: write-protected folders, no files."""
 
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ import pytest
 from galaxy_adapters.old_filesystem import FilesystemOldFiles
 from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.tidying import OldKind, Remnant
+from galaxy_core.services.gateway.holding import GOOD_FOR
+from galaxy_core.services.tidying import SLACK
+from galaxy_core.testing.clock import START
 from galaxy_core.wire.layout import Layout
 
 pytestmark = pytest.mark.anyio
@@ -31,6 +35,27 @@ def folder() -> Iterator[Path]:
         if us == 0:
             os.seteuid(us)
         shutil.rmtree(made)
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+async def test_files_of_an_order_that_is_held_stay(tmp_path: Path, *, is_ended: bool) -> None:
+    """It lies in a question to a person, not in the folder: while that is open, and no more."""
+    layout, day = Layout(tmp_path), timedelta(days=1)
+    file = layout.inbound_files("a") / "a.txt"
+    for path in (file, layout.archive / "a.json") if is_ended else (file,):
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
+    for each in (file, file.parent, file.parent.parent):
+        os.utime(each, (START.timestamp(), START.timestamp()))
+
+    async def count(age: timedelta) -> int:
+        """How many go so long after, by the shortest age that can be set."""
+        files = FilesystemOldFiles(layout).find(OldKind.FILES, START + age - day - SLACK)
+        return sum([len(piece) async for piece in files])
+
+    assert await count(day) == 0
+    assert await count(GOOD_FOR) == is_ended
+    assert await count(GOOD_FOR + day) == 1
 
 
 async def test_a_write_protected_folder_goes(folder: Path) -> None:
