@@ -12,8 +12,9 @@ from datetime import datetime
 
 from attrs import define
 
-from galaxy_core.domain.audit import AuditRecord, AuditType
+from galaxy_core.domain.audit import AuditEvent, AuditRecord, AuditType
 from galaxy_core.domain.proof import GapKind, ProofReport
+from galaxy_core.domain.tidying import OldKind
 from galaxy_core.ports.audit_trail import AuditTrail
 from galaxy_core.ports.note_store import ClosedKey, NoteStore
 from galaxy_core.services.proof.reading import Reader, share_of, shares
@@ -67,13 +68,18 @@ class MessageProof:
         count = len(accepted)
         orders: dict[str, str] = {}
         for number, trail in enumerate(self._trails):
+            first: datetime | None = None
             async for record in Reader(trail).lines():
-                if number == 0 and started_at is None:
-                    started_at = record.event.timestamp
+                first = first or record.event.timestamp
+                if started_at is None:
+                    started_at = first if number == 0 else None
+                elif _is_cut(record.event):
+                    # The line may have been in what was removed, whichever trail that is.
+                    started_at = max(started_at, first)
                 _tick_off(record, accepted, orders, gaps, share)
         for key, at in accepted.items():
             if started_at is None or at < started_at:
-                count -= 1  # accepted before this trail was begun
+                count -= 1  # accepted before what is left of the trails begins
                 continue
             gaps.add(
                 GapKind.MESSAGE_UNEXPLAINED,
@@ -82,6 +88,10 @@ class MessageProof:
                 " says what became of it",
             )
         return count
+
+
+def _is_cut(event: AuditEvent) -> bool:
+    return event.event_type == AuditType.CLEANED_UP and event.data.get("kind") == OldKind.AUDIT
 
 
 def _tick_off(

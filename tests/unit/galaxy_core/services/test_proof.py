@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -297,6 +297,24 @@ async def test_a_delivery_whose_order_went_with_the_trails_beginning(
     found = await prove(world)
     assert (GapKind.ORDER_LOST, one) not in kinds(found)
     assert found.older == 1
+
+
+async def test_messages_of_before_a_trails_removed_beginning(world: GatewayWorld) -> None:
+    """What became of them was told in a machine's trail, whose beginning is gone, on record."""
+    one = ids(world)[0]
+    assert drop_lines(world.lab.lines, lambda e: e.timestamp <= told_at(world, one))
+    assert GapKind.MESSAGE_UNEXPLAINED in {kind for kind, _ in kinds(await prove(world))}
+    data: dict[str, JSONValue] = {"kind": "audit", "before": world.clock.now().isoformat()}
+    world.lab.lines.add(make_event(event_type=AuditType.CLEANED_UP, data=data))
+    found = await prove(world)
+    assert GapKind.MESSAGE_UNEXPLAINED not in {kind for kind, _ in kinds(found)}
+    assert found.messages == 2
+
+
+def told_at(world: GatewayWorld, order_id: OrderId) -> datetime:
+    """When the trail first spoke of an order."""
+    lines = [record.event for record in world.lab.lines.records]
+    return next(event.timestamp for event in lines if event.order_id == order_id)
 
 
 async def test_in_several_shares(world: GatewayWorld, monkeypatch: pytest.MonkeyPatch) -> None:
