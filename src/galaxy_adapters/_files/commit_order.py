@@ -10,7 +10,9 @@ be told, the answer is no.
 from __future__ import annotations
 
 import os
-from functools import cache
+import re
+import time
+from functools import lru_cache
 from pathlib import Path
 
 _EXT4 = Path("/proc/fs/ext4")
@@ -18,7 +20,9 @@ _JOURNALS = Path("/proc/fs/jbd2")
 _DEVICES = Path("/sys/dev/block")
 _REQUIRED = frozenset({"rw", "barrier", "data=ordered"})
 _REFUSED = frozenset({"fc_debug_force"})
-"""What ext4 shows where fast commits are on: another kind of log, with rules of its own."""
+"""What ext4 shows where fast commits are on: another kind of log, with rules of its own.  Only
+kernels that are built for debugging do; others show no more than what these commits have done."""
+_FAST_COMMITS = re.compile(r"^[1-9][0-9]* (commits|ineligible)$", re.MULTILINE)
 _FIRST_KERNEL = (5, 2)
 """Before that, waiting for `sync_file_range` could pass over pages."""
 
@@ -26,13 +30,14 @@ _FIRST_KERNEL = (5, 2)
 def commits_in_order(folder: str | Path) -> bool:
     """Whether a name in `folder` never survives a power cut without what was written before.
 
-    Asked of a device once: these settings cannot be changed while it is mounted.
+    Asked anew each minute: while we live, a disk can be unmounted, and mounted in another way.
     """
-    return _is_ordered_device(os.stat(folder).st_dev)
+    minute = int(time.monotonic() // 60)
+    return _is_ordered_device(os.stat(folder).st_dev, minute)
 
 
-@cache
-def _is_ordered_device(device: int) -> bool:
+@lru_cache(maxsize=16)
+def _is_ordered_device(device: int, _minute: int) -> bool:
     return is_ordered(device)
 
 
@@ -50,11 +55,14 @@ def is_ordered(
     try:
         name = (devices / f"{os.major(device)}:{os.minor(device)}").resolve(strict=True).name
         options = set((ext4 / name / "options").read_text("ascii").split())
+        fast = ext4 / name / "fc_info"  # since Linux 5.10
+        has_fast_commits = fast.exists() and bool(_FAST_COMMITS.search(fast.read_text("ascii")))
         # A journal on another device is listed under that device's name.
         has_own_journal = any(each.name.startswith(f"{name}-") for each in journals.iterdir())
     except (OSError, ValueError):
         return False
-    return has_own_journal and options >= _REQUIRED and not options & _REFUSED
+    is_usual = options >= _REQUIRED and not options & _REFUSED and not has_fast_commits
+    return is_usual and has_own_journal
 
 
 def _kernel(release: str) -> tuple[int, ...]:

@@ -9,6 +9,8 @@ in the middle leaves a scratch file whose name begins with a dot; nobody reads t
 
 A sync that failed is never tried again on the same file: the kernel marks the lost pages clean,
 so a second sync would succeed and prove nothing.  The scratch file is dropped and the caller told.
+Where content was written out before the rename, a sync that fails after it leaves the name, as a
+failed sync of the folder does.
 """
 
 from __future__ import annotations
@@ -262,9 +264,8 @@ def _put(
             write_all(fd, data)
             if modified_ns is not None:
                 os.utime(fd, ns=(modified_ns, modified_ns))
-            if is_ordered:
-                write_out(fd)
-            else:
+            is_ordered = is_ordered and write_out(fd)
+            if not is_ordered:
                 sync_file(fd)
             if not give_name(name):
                 os.unlink(name)

@@ -7,11 +7,14 @@ file's place and size are in the next commit of the journal.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from collections.abc import Callable
 from functools import cache
 
 _WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4
+_FORBIDDEN = frozenset({errno.ENOSYS, errno.EPERM})
+"""What a sandbox says that knows no such call."""
 
 
 def start_writing_back(fd: int) -> None:
@@ -30,17 +33,21 @@ def can_write_out() -> bool:
     return _find_sync_file_range() is not None
 
 
-def write_out(fd: int) -> None:
+def write_out(fd: int) -> bool:
     """Wait until the file's content was written and has its place and size; `OSError` if it fails.
 
-    Only then: what is renamed after this is committed with or after that place and size.
+    Only then: what is renamed after this is committed with or after that place and size.  False,
+    with nothing done, where a sandbox forbids the call.
     """
     call = _find_sync_file_range()
     if call is None:
         raise NotImplementedError("this system has no sync_file_range")
     code = call(fd, _WAIT_BEFORE | _WRITE | _WAIT_AFTER)
+    if code in _FORBIDDEN:
+        return False
     if code != 0:
         raise OSError(code, os.strerror(code))
+    return True
 
 
 @cache

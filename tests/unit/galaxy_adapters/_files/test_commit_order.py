@@ -1,10 +1,12 @@
 """Which disks are taken for ones that commit names in order: none but those that are known to."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
+from galaxy_adapters._files import commit_order
 from galaxy_adapters._files.commit_order import commits_in_order, is_ordered
 
 DEVICE = os.makedev(254, 3)
@@ -57,6 +59,16 @@ def test_other_options(system: Path, options: str) -> None:
     assert not answer(system)
 
 
+@pytest.mark.parametrize("done", ["3 commits\n0 ineligible", "0 commits\n1 ineligible"])
+def test_fast_commits(system: Path, done: str) -> None:
+    """Most kernels do not show among the options that fast commits are on, but what they did."""
+    told = system / "ext4" / "vda3" / "fc_info"
+    told.write_text("fc stats:\n0 commits\n0 ineligible\n0 numblks\n0us avg_commit_time\n")
+    assert answer(system)
+    told.write_text(f"fc stats:\n{done}\n8 numblks\n90us avg_commit_time\n")
+    assert not answer(system)
+
+
 def test_journal_elsewhere(system: Path) -> None:
     """A journal on another device is listed under that one's name."""
     (system / "journals" / "vda3-8").rename(system / "journals" / "vdb")
@@ -80,7 +92,28 @@ def test_old_kernels(system: Path, release: str) -> None:
     assert answer(system, release="10.0")
 
 
+def test_disk_is_asked_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was mounted in another way is believed for a minute at most, and not asked often."""
+    asked: list[int] = []
+    now = 7000.0
+
+    def ask(device: int) -> bool:
+        asked.append(device)
+        return len(asked) == 1
+
+    monkeypatch.setattr(commit_order, "is_ordered", ask)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    commit_order._is_ordered_device.cache_clear()
+    try:
+        assert [commits_in_order(tmp_path) for _ in range(3)] == [True] * 3
+        assert len(asked) == 1
+        now += 60
+        assert not commits_in_order(tmp_path)
+    finally:
+        commit_order._is_ordered_device.cache_clear()
+
+
 def test_this_folder_has_an_answer(tmp_path: Path) -> None:
-    """Whatever disk the tests run on, asking works, and the answer stays."""
+    """Whatever disk the tests run on, asking works."""
     assert commits_in_order(tmp_path) == is_ordered(tmp_path.stat().st_dev)
     assert commits_in_order(str(tmp_path)) == commits_in_order(tmp_path)

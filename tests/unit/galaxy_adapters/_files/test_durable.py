@@ -22,6 +22,7 @@ from galaxy_adapters._files import (
     replace_atomically,
     sweep_scratch,
     write_durably,
+    writeback,
 )
 from galaxy_adapters._files.writeback import can_write_out, write_out
 from galaxy_core.domain.errors import StorageUnavailable
@@ -221,12 +222,29 @@ def test_failed_sync_behind_the_name_is_told(
 
     monkeypatch.setattr(durable, "commits_in_order", lambda _folder: True)
     monkeypatch.setattr(durable, "can_write_out", lambda: True)
-    monkeypatch.setattr(durable, "write_out", lambda _fd: None)
+    monkeypatch.setattr(durable, "write_out", lambda _fd: True)
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(StorageUnavailable, match="input/output error"):
         write(tmp_path / "a", b"content")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EPERM])
+@pytest.mark.parametrize("write", [write_durably, create_durably])
+def test_sandbox_without_the_call_gets_the_usual_way(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    steps: list[str],
+    write: Writer,
+    code: int,
+) -> None:
+    """A filter of system calls that refuses a rare one keeps nobody from writing."""
+    monkeypatch.setattr(durable, "commits_in_order", lambda _folder: True)
+    monkeypatch.setattr(writeback, "_find_sync_file_range", lambda: lambda _fd, _flags: code)
+    write(tmp_path / "a", b"content")
+    name = "rename" if write is write_durably else "rename_exclusively"
+    assert steps == ["write_out", "fsync", name, "fsync"]
 
 
 @pytest.mark.skipif(not can_write_out(), reason="this system has no sync_file_range")
