@@ -1,9 +1,9 @@
 """What is left of things that are over: archive, responses, sent letters, files, feeds, journals.
 
-Folders are listed in pieces, in threads.  The age of a file is the time of its last change, which
-is when its order ended or its letter was posted.  Only an archived order is opened, and only one
-that is old enough: how it ended decides whether it may go.  Nothing is synced: what a power cut
-brings back is removed the next time.
+Folders are listed in pieces, in threads that end soon when whoever waits for them is cancelled.
+The age of a file is the time of its last change, which is when its order ended or its letter was
+posted.  Only an archived order is opened, and only one that is old enough: how it ended decides
+whether it may go.  Nothing is synced: what a power cut brings back is removed the next time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from anyio import to_thread
+from anyio import from_thread, to_thread
 from attrs import define, field
 
 from galaxy_adapters._files import read_plain_file, storage_errors
@@ -110,6 +110,7 @@ class FilesystemOldFiles(OldFiles):
         make, found = self._makers[kind], []
         with storage_errors("list", folder):
             for number, entry in enumerate(entries, 1):
+                from_thread.check_cancelled()
                 if not entry.name.startswith("."):
                     with contextlib.suppress(FileNotFoundError):
                         remnant = make(entry, oldest_ns)
@@ -251,6 +252,7 @@ class FilesystemOldFiles(OldFiles):
         """One that cannot be removed keeps none of the others; its error is raised in the end."""
         count, failure = 0, None
         for remnant in remnants:
+            from_thread.check_cancelled()
             try:
                 count += self._remove(remnant)
             except StorageUnavailable as error:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import anyio
 import pytest
+from anyio import from_thread
 
 from galaxy_adapters.old_filesystem import FilesystemOldFiles
 from galaxy_core.domain.errors import StorageUnavailable
@@ -89,3 +91,25 @@ async def test_one_that_resists_keeps_no_other(tmp_path: Path) -> None:
     with pytest.raises(StorageUnavailable, match="folder"):
         await FilesystemOldFiles(layout).remove(letters)
     assert [path.name for path in layout.outbox_archive.iterdir()] == ["folder.json"]
+
+
+async def test_a_daemon_that_stops_waits_for_one_folder_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of large folders take minutes, and a stop is a matter of seconds."""
+    layout, tree = Layout(tmp_path), shutil.rmtree
+    names = [f"order-{number}" for number in range(5)]
+    for name in names:
+        layout.inbound_files(name).mkdir(parents=True)
+    folders = [Remnant(kind=OldKind.FILES, name=name) for name in names]
+    with anyio.CancelScope() as scope:
+
+        def remove(folder: Path) -> None:
+            tree(folder)
+            from_thread.run_sync(scope.cancel)
+
+        monkeypatch.setattr(shutil, "rmtree", remove)
+        await FilesystemOldFiles(layout).remove(folders)
+    assert scope.cancelled_caught
+    monkeypatch.undo()
+    assert await FilesystemOldFiles(layout).remove(folders) == 4
