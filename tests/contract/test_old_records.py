@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from galaxy_adapters.audit_jsonl import JsonlAuditSink, OldAuditParts
+from galaxy_adapters.audit_jsonl._parts import Trail as AuditParts
 from galaxy_adapters.channel_web import OldHistory, WebChannel, WebChannelConfig
 from galaxy_adapters.channel_web import _history as history
 from galaxy_core.ports.note_store import Note
@@ -49,6 +50,26 @@ class TestOldAuditParts(OldRecordsContract):
     def harness(self, tmp_path: Path) -> OldPartsHarness:
         """Give a machine without a trail."""
         return OldPartsHarness(tmp_path)
+
+    async def test_parts_that_another_removes_meanwhile(
+        self, harness: OldPartsHarness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Machines that share a folder tidy it at the same time: what is gone is no error."""
+        for _ in range(2):
+            await harness.add(timedelta(days=2))
+        listed = AuditParts(harness.layout.audit_log).full_parts()
+        listed[0].unlink()
+        monkeypatch.setattr(AuditParts, "full_parts", lambda _: listed)
+        records, before = await harness.open(), harness.now() - timedelta(days=1)
+        assert (await records.measure(before)).count == len(listed) - 1
+        unlink = Path.unlink
+
+        def unlink_late(path: Path) -> None:
+            unlink(path)
+            unlink(path)
+
+        monkeypatch.setattr(Path, "unlink", unlink_late)
+        assert (await records.remove(before)).count == 0
 
 
 class OldHistoryHarness(FilesHarness[OldRecords], OldRecordsHarness):

@@ -8,6 +8,7 @@ the line calls removed; the check then finds the chain from its first line on, a
 
 from __future__ import annotations
 
+import contextlib
 import os
 from datetime import datetime
 from pathlib import Path
@@ -51,9 +52,11 @@ class OldAuditParts(OldRecords):
         count = size = 0
         with storage_errors("remove", self._trail.path):
             for part in self._old(before):
-                size += part.stat().st_size
-                part.unlink()
-                count += 1
+                # Machines that share a folder tidy it at the same time.
+                with contextlib.suppress(FileNotFoundError):
+                    its_size = part.stat().st_size
+                    part.unlink()
+                    count, size = count + 1, size + its_size
             if count:
                 sync_directory(self._trail.path.parent)
         return Pile(count=count, size=size)
@@ -69,9 +72,10 @@ class OldAuditParts(OldRecords):
         except FileNotFoundError:
             return found
         for part in self._trail.full_parts():
-            if part.stat().st_mtime >= before.timestamp():
-                break
-            found.append(part)
+            with contextlib.suppress(FileNotFoundError):
+                if part.stat().st_mtime >= before.timestamp():
+                    break
+                found.append(part)
         return found
 
 
