@@ -239,6 +239,8 @@ class OwnServer:
                 if not await self._is_hung(state, client) and self._is_alive(state):
                     _log.info("opencode.adopted", pid=state.pid, url=state.url)
                     return state
+                if self._is_alive(state):
+                    _log.warning("opencode.hung", pid=state.pid)
             finally:
                 await client.aclose()
         elif self._is_alive(state):
