@@ -20,6 +20,9 @@ from galaxy_adapters.queue_filesystem._paths import ENDING, QueuePaths, is_order
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.response import Outcome
 
+_NO_ORDER = (FileNotFoundError, IsADirectoryError, PermissionError)
+"""What somebody else put there; a disk in trouble is another matter."""
+
 
 @define(eq=False)
 class DeadLetters:
@@ -43,9 +46,10 @@ class DeadLetters:
         """Where there are no names at all, make them from the archive.  Raises `OSError`."""
         if os.path.isdir(self._paths.dead):
             return
+        found = self._search()
         made = Path(self._paths.scratch, f"dead-{uuid4().hex}")
         make_durable_folder(made)
-        for order_id in self._search():
+        for order_id in found:
             (made / order_id).touch()
         sync_directory(made)
         with contextlib.suppress(OSError):  # somebody else was quicker
@@ -77,7 +81,7 @@ class DeadLetters:
         found = []
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(self._paths.archive):
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(*_NO_ORDER):
                     if is_order_name(name) and self._outcome_in(name) is Outcome.DEAD:
                         found.append(stem_of(name))
         return found

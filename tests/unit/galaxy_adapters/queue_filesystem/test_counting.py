@@ -84,3 +84,26 @@ async def test_a_death_before_the_archive_lists_nothing(tmp_path: Path) -> None:
         archive = Archive(QueuePaths(harness.layout))
         archive.dead.note("open")
         assert undecided_dead_letters(harness.layout) == []
+
+
+async def test_strange_thing_in_the_archive_keeps_nobody_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder under an order's name, or a file of another user's, is no order of ours."""
+    glance = Archive.glance
+
+    def look(archive: Archive, name: str) -> Outcome:
+        if name == "theirs.json":
+            raise PermissionError
+        return glance(archive, name)
+
+    monkeypatch.setattr(Archive, "glance", look)
+    async with files_queue(tmp_path) as harness:
+        layout = harness.layout
+        (layout.archive / "strange.json").mkdir(parents=True)
+        dead = {"order_id": "old", "payload": "x", "acknowledged": True, "outcome": "dead"}
+        for name in ("old", "theirs"):
+            (layout.archive / f"{name}.json").write_text(json.dumps(dead | {"order_id": name}))
+        assert undecided_dead_letters(layout) == ["old"]
+        await harness.open()
+        assert undecided_dead_letters(layout) == ["old"]
