@@ -65,12 +65,12 @@ class Postbag:
                 self._look_again = anyio.Event()
                 await self._look()
                 attempt = 0
-                self._ports.on_written(self._mailbox.name, None)
+                self._ports.on_written(f"outbox {self._mailbox.name}", None)
                 await self._rest()
                 await either(self._wait, self._look_again.wait)
             except TransientError as error:
                 log.error("outbox.look_failed", machine=self._mailbox.name, error=str(error))
-                self._ports.on_written(self._mailbox.name, error)
+                self._ports.on_written(f"outbox {self._mailbox.name}", error)
             except Exception:
                 # Supervision point: the other outboxes must go on.
                 log.exception("outbox.look_crashed", machine=self._mailbox.name)

@@ -202,11 +202,11 @@ class Caduceus:
             except TransientError as error:
                 attempt += 1
                 log.error("channel.receive_failed", channel=channel.name, error=str(error))
-                self._store.note(channel.name, error)
+                self._store.note(f"channel {channel.name}", error)
                 await self._pause(attempt, error)
                 continue
             attempt = 0
-            self._store.note(channel.name, None)
+            self._store.note(f"channel {channel.name}", None)
             if isinstance(inbound, ButtonPressed) or is_quick(inbound.text):
                 quick.put(inbound)
             else:
