@@ -2,7 +2,8 @@
 
 One note (kind `sending`) a letter and chat: number of the part, how many sendings of it were begun
 whose outcome is not known, and when the last one was.  It is written before the call.  A note
-whose part has its receipt in the letter says nothing any more.
+whose part has its receipt in the letter says nothing any more.  When the chat was given up, and
+that is on record, the note says why: whoever else gets the letter may need it for days.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class Intent:
     """How many sendings of the part were begun and have no known outcome."""
     at: datetime
     """When the last of them was begun."""
+    lost: str | None = None
+    """Why the chat was given up; None: it was not."""
 
 
 @define(eq=False)
@@ -65,6 +68,11 @@ class Intents:
         intent = self._known.get(key)
         return intent.unknown if intent is not None and intent.part == part else 0
 
+    def lost(self, key: str, part: int) -> str | None:
+        """Why that part was given up, and with it the chat; None when it was not."""
+        intent = self._known.get(key)
+        return intent.lost if intent is not None and intent.part == part else None
+
     def wait_after_restart(self, key: str, part: int) -> timedelta:
         """How long the part must not be sent yet, for all that its note says."""
         if self.unknown(key, part) != SENDINGS - 1:
@@ -81,6 +89,12 @@ class Intents:
             unknown=self.unknown(key, part) + 1,
             at=self._clock.now(),
         )
+        await self._notes.put([_note(key, intent)])
+        self._known[key] = intent
+
+    async def give_up(self, key: str, reason: str) -> None:
+        """Write down that the chat was given up.  Raises `StorageUnavailable`."""
+        intent = evolve(self._known[key], lost=reason)
         await self._notes.put([_note(key, intent)])
         self._known[key] = intent
 
@@ -127,6 +141,7 @@ def _note(key: str, intent: Intent) -> Note:
         "part": intent.part,
         "unknown": intent.unknown,
         "at": intent.at.isoformat(),
+        "lost": intent.lost,
     }
     return Note(kind=SENDING, key=key, value=value)
 
@@ -141,7 +156,14 @@ def _read(value: JSONObject) -> Intent | None:
             "unknown": int(unknown),
             "at": str(at),
         }:
-            when = datetime.fromisoformat(at)
-            return Intent(mailbox=mailbox, letter=letter, part=part, unknown=unknown, at=when)
+            lost = value.get("lost")
+            return Intent(
+                mailbox=mailbox,
+                letter=letter,
+                part=part,
+                unknown=unknown,
+                at=datetime.fromisoformat(at),
+                lost=lost if isinstance(lost, str) else None,
+            )
         case _:
             return None

@@ -9,7 +9,8 @@
 | 5 | `on_delivered`, then the letter leaves the outbox | it is called again, until it has left |
 
 A part is sent at most three times while its outcome is not known, the last time after a long
-pause; then the letter is given up, and the owners hear of it.
+pause; then the letter is given up, and the owners hear of it.  That is written down as well: a
+letter to many may wait for others for days, and the owners must not hear at each start.
 
 A channel that is down is waited for, however long that takes, and the order of the letters stays.
 A letter that fails for some minutes is stuck: each time that it fails again the one behind it is
@@ -89,6 +90,7 @@ class LetterDesk:
             await self._send(parcel)
         if parcel.verdict is not None:
             await self._returns.report(parcel, parcel.verdict)
+            await self._intents.give_up(parcel.key, parcel.verdict.reason)
             parcel.mailing.lost[parcel.chat] = parcel.verdict
             return True
         if parcel.receipt is not None:

@@ -21,7 +21,7 @@ from galaxy_core.services._concurrency import either, wait_for_event
 from galaxy_core.services.courier.config import CourierConfig, CourierPorts, Mailbox
 from galaxy_core.services.courier.intents import SENDINGS, Intents
 from galaxy_core.services.courier.letters import LetterDesk
-from galaxy_core.services.courier.mailing import Mailing, Parcel
+from galaxy_core.services.courier.mailing import Mailing, Parcel, Verdict
 from galaxy_core.services.courier.pacing import Chat, chat_of
 
 log = structlog.get_logger(__name__)
@@ -126,12 +126,18 @@ class Postbag:
         """Give the letter to everybody who does not have it yet."""
         addresses = {chat_of(address): address for address in self._addresses(mailing.letter)}
         for chat, address in addresses.items():
-            if not mailing.has(chat):
-                if not self._may_be_given_up(mailing, chat):
-                    mailing.is_found_delivered = False
-                self._to_lane(self._letters.parcel(mailing, address))
+            if mailing.has(chat):
+                continue
+            key = Intents.key(mailing.mailbox.name, mailing.name, chat)
+            lost = self._intents.lost(key, mailing.next_part(chat))
+            if lost is not None:  # on record: nobody is told again
+                mailing.lost[chat] = Verdict(lost)
+                continue
+            if not self._may_be_given_up(mailing, chat):
+                mailing.is_found_delivered = False
+            self._to_lane(self._letters.parcel(mailing, address))
         if not mailing.waiting:
-            if mailing.is_delivered:
+            if mailing.is_delivered or mailing.lost:
                 self._to_finish(mailing)
             else:
                 self._homeless.append(mailing)

@@ -384,6 +384,32 @@ async def test_letter_to_several_reaches_the_others() -> None:
     assert alerts(world) == ["chat-owner"]
 
 
+async def test_chat_that_was_given_up_is_told_of_once() -> None:
+    """A letter that waits for one chat tells nobody of another one again at each start."""
+
+    class DownForOne(MemoryChannel):
+        async def send(
+            self, letter: Letter, address: Address, *, part: int = 1, is_repeat: bool = False
+        ) -> Receipt:
+            if address == chat(1):
+                raise TransientError("down")
+            return await super().send(letter, address, part=part, is_repeat=is_repeat)
+
+    world = World(people=[chat(1), chat(2)])
+    world.service.blocked.add("chat-2")
+    await world.post(make_letter(name="all"))
+    for _ in range(3):
+        async with world.running(DownForOne(world.clock, world.service)):
+            await world.elapse(10)
+    async with world.running():
+        await world.elapse(10)
+    assert [p.chat_id for p in world.parts("all")] == ["chat-1"]
+    assert "all" in world.home.sent
+    assert len(world.lines("letter_undeliverable")) == 1
+    assert alerts(world) == ["chat-owner"]
+    assert world.open_notes("sending") == []
+
+
 async def test_letter_to_several_whom_nobody_reaches() -> None:
     """A letter to everybody that nobody gets is set aside, not called sent."""
     world = World(people=[chat(1), chat(2)])
