@@ -10,7 +10,7 @@ from attrs import define, field
 
 from galaxy_adapters._files import NEW_CONTENT, ChangeKind, FolderWatch
 from galaxy_adapters._files.hearing import Hearing
-from galaxy_adapters.outbox_filesystem.box import is_letter_name
+from galaxy_adapters.outbox_filesystem.box import SUFFIX, is_letter_name
 from galaxy_core.ports.clock import Clock
 
 __all__ = ["Notices"]
@@ -48,7 +48,7 @@ class Notices:
             if change.kind is ChangeKind.RESCAN:
                 self._hearing.excuse()
             else:
-                self._hearing.heard(change.name)
+                self._hearing.heard(change.name.removesuffix(SUFFIX))
         return any(c.kind is ChangeKind.RESCAN or is_letter_name(c.name) for c in changes)
 
     @property

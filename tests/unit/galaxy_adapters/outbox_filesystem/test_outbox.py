@@ -324,6 +324,18 @@ class TestWaiting:
         await self._asleep_until(machine, outbox, timedelta(seconds=30))
         outbox.close()
 
+    async def test_letters_that_are_announced_are_no_trouble(self, machine: Machine) -> None:
+        """Notices that come are believed: those of dropped letters, and of our own."""
+        outbox = machine.outbox()
+        assert not await outbox.wait(timedelta(0))
+        assert await messages(outbox) == []
+        machine.drop("a.json", {"message": "a"})
+        await machine.outbox().post(make_letter(name="b", message="b"))
+        for _ in range(4):
+            assert sorted(await messages(outbox)) == ["a", "b"]
+        assert machine.incidents.incidents == []
+        outbox.close()
+
     async def test_notices_that_stop_coming(
         self, machine: Machine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
