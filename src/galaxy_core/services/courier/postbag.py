@@ -19,10 +19,10 @@ from galaxy_core.domain.letter import Letter
 from galaxy_core.domain.message import Address
 from galaxy_core.services._concurrency import either, wait_for_event
 from galaxy_core.services.courier.config import CourierConfig, CourierPorts, Mailbox
-from galaxy_core.services.courier.intents import SENDINGS, Intents
+from galaxy_core.services.courier.intents import Intents
 from galaxy_core.services.courier.letters import LetterDesk
 from galaxy_core.services.courier.mailing import Mailing, Parcel, Verdict
-from galaxy_core.services.courier.pacing import Chat, chat_of
+from galaxy_core.services.courier.pacing import chat_of
 
 log = structlog.get_logger(__name__)
 
@@ -133,8 +133,7 @@ class Postbag:
             if lost is not None:  # on record: nobody is told again
                 mailing.lost[chat] = Verdict(lost)
                 continue
-            if not self._may_be_given_up(mailing, chat):
-                mailing.is_found_delivered = False
+            mailing.is_found_delivered = False
             self._to_lane(self._letters.parcel(mailing, address))
         if not mailing.waiting:
             if mailing.is_delivered or mailing.lost:
@@ -142,11 +141,6 @@ class Postbag:
             else:
                 self._homeless.append(mailing)
                 self._found_somebody.set()
-
-    def _may_be_given_up(self, mailing: Mailing, chat: Chat) -> bool:
-        """Whether a courier before this one may have given the chat up, and ended the letter."""
-        key = Intents.key(mailing.mailbox.name, mailing.name, chat)
-        return self._intents.unknown(key, mailing.next_part(chat)) >= SENDINGS
 
     def _addresses(self, letter: Letter) -> Sequence[Address]:
         if letter.chat_id is not None:
