@@ -21,6 +21,7 @@ from galaxy_core.domain.people import Deed
 from galaxy_core.services.gateway.asks import AskDesk
 from galaxy_core.services.gateway.config import GatewayPorts, MachinePorts
 from galaxy_core.services.gateway.markup import plain
+from galaxy_core.services.gateway.refusing import put_refusal_on_record
 from galaxy_core.services.gateway.submitting import Submitter
 from galaxy_core.services.trail import Trail, preview
 from galaxy_core.wire.order import decode_order, encode_order
@@ -71,16 +72,8 @@ class HoldingDesk:
 
     async def drop(self, message: InboundMessage, reason: str) -> None:
         """Put on record that a message is not run."""
-        await self._trail.record(
-            self._trail.event(
-                AuditType.MESSAGE_DROPPED,
-                severity=AuditSeverity.WARNING,
-                reason=reason,
-                key=message.key,
-                channel=message.channel,
-                chat_id=message.chat_id,
-                person=message.sender_id,
-            )
+        await put_refusal_on_record(
+            self._trail, message, reason, event_type=AuditType.MESSAGE_DROPPED
         )
 
     async def sweep(self) -> None:

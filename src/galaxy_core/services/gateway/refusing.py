@@ -23,15 +23,20 @@ REFUSED = "refused"
 
 
 async def put_refusal_on_record(
-    trail: Trail, message: InboundMessage, reason: str, *, is_repeated: bool = False
+    trail: Trail,
+    message: InboundMessage,
+    reason: str,
+    *,
+    event_type: AuditType = AuditType.MESSAGE_REFUSED,
+    is_repeated: bool = False,
 ) -> None:
-    """Leave the line that says that a message was refused, and why.
+    """Leave the line that says that a message was refused, or dropped, and why.
 
     Raises `StorageUnavailable`.
     """
     await trail.record(
         trail.event(
-            AuditType.MESSAGE_REFUSED,
+            event_type,
             severity=AuditSeverity.WARNING,
             reason=reason,
             key=message.key,
