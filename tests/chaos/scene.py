@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -22,7 +20,7 @@ from galaxy_core.testing.scripted_llm import ScriptedModelServer, running_model
 from galaxy_core.wire.layout import Layout
 from tests.chaos.clock import SetClock, made_clocks
 from tests.chaos.keeper import Daemon, Keeper
-from tests.e2e.machine import command_of, processes_at
+from tests.e2e.machine import end_processes_at, run_galaxy
 
 WATCHDOG_S = 12.0
 """`WatchdogSec` of the units."""
@@ -71,23 +69,11 @@ class Scene:
 
     def galaxy(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run the operator's command line."""
-        return subprocess.run(
-            [sys.executable, "-m", "galaxy_apps.cli.main", *words],
-            cwd=self.folder,
-            env=dict(self.hermes.environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return run_galaxy(self.folder, self.hermes.environment, *words, seconds=120)
 
     def end_agents(self) -> None:
         """Kill what the agent left behind."""
-        own = {self.gateway.pid, self.hermes.pid}
-        for pid in processes_at(self.home):
-            if pid not in own and pid != os.getpid() and command_of(pid):
-                os.kill(pid, signal.SIGKILL)
+        end_processes_at(self.home, but={self.gateway.pid, self.hermes.pid})
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from attrs import define, field
@@ -102,23 +102,8 @@ class Machine:
 
     def galaxy(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the operator's command line."""
-        return subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "galaxy_apps.cli.main",
-                *arguments,
-                "--config",
-                str(self.config),
-            ],
-            cwd=self.folder,
-            env=self.environment | {"PWD": str(self.folder)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
+        environment = self.environment | {"PWD": str(self.folder)}
+        return run_galaxy(self.folder, environment, *arguments, "--config", str(self.config))
 
     def wait_until_up(self) -> None:
         """Until a Hermes says that it lives."""
@@ -217,6 +202,22 @@ class Machine:
         )
 
 
+def run_galaxy(
+    folder: Path, environment: Mapping[str, str], *arguments: str, seconds: float = PATIENCE_S
+) -> subprocess.CompletedProcess[str]:
+    """Run the operator's command line in a folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "galaxy_apps.cli.main", *arguments],
+        cwd=folder,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+
+
 def command_of(pid: int) -> str:
     """The command line of a process; empty when it is gone."""
     try:
@@ -238,3 +239,10 @@ def processes_at(home: Path) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def end_processes_at(home: Path, *, but: Collection[int | None]) -> None:
+    """Kill what was started with that home, except those and ourselves."""
+    for pid in processes_at(home):
+        if pid not in but and pid != os.getpid() and command_of(pid):
+            os.kill(pid, signal.SIGKILL)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ from galaxy_core.testing.opencode_project import private_environment, write_open
 from galaxy_core.testing.scripted_llm import ScriptedModelServer, running_model
 from galaxy_core.wire.layout import Layout
 from tests.chaos.keeper import Daemon, Keeper
-from tests.e2e.machine import command_of, eventually, processes_at
+from tests.e2e.machine import end_processes_at, eventually, run_galaxy
 from tests.endurance.gauge import Holding, Sample, holding, weigh
 
 COMPRESSED = Path(__file__).with_name("compressed.py")
@@ -135,23 +134,11 @@ class Scene:
 
     def galaxy(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run the operator's command line."""
-        return subprocess.run(
-            [sys.executable, "-m", "galaxy_apps.cli.main", *words],
-            cwd=self.folder,
-            env=dict(self.daemons[0].environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return run_galaxy(self.folder, self.daemons[0].environment, *words, seconds=120)
 
     def end_agents(self) -> None:
         """Kill what the agent left behind."""
-        own = {daemon.pid for daemon in self.daemons}
-        for pid in processes_at(self.home):
-            if pid not in own and pid != os.getpid() and command_of(pid):
-                os.kill(pid, 9)
+        end_processes_at(self.home, but={daemon.pid for daemon in self.daemons})
 
 
 @contextmanager

@@ -21,7 +21,6 @@ from galaxy_adapters.channel_web._history import StoredFile, add_file, add_messa
 from galaxy_adapters.channel_web.channel import FILES, HISTORY
 from galaxy_adapters.clock_system import SystemClock
 from galaxy_adapters.notes_sqlite import SqliteNoteStore
-from galaxy_adapters.outbox_filesystem import FilesystemOutbox
 from galaxy_apps.cli.main import main
 from galaxy_apps.exit_codes import ExitCode
 from galaxy_apps.settings import load
@@ -30,9 +29,10 @@ from galaxy_core.domain.audit import AuditQuery, AuditType
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.ports.note_store import Note
 from galaxy_core.services.trail import Trail
-from galaxy_core.testing.factories import make_order, make_receipt
+from galaxy_core.testing.factories import make_order
 from galaxy_core.testing.memory import MemoryIncidentSink
 from galaxy_core.wire.layout import Layout
+from tests.unit.galaxy_apps.cli.letters import deliver_letters
 
 OLD = time.time() - 40 * 86_400
 FILE = "0" * 32
@@ -55,16 +55,7 @@ async def live(folder: Path) -> None:
         (Layout(folder).orders / "by-hand.json").write_text(
             json.dumps({"payload": "Look at it.", "media": [media], "order_id": "by-hand"})
         )
-    clock = SystemClock()
-    outbox = FilesystemOutbox(Layout(folder), clock, MemoryIncidentSink())
-    trail = Trail(JsonlAuditSink(Layout(folder).audit_log), clock, "lab")
-    for letter in await outbox.pending():
-        if letter.order_id != "unheard":
-            delivered = await outbox.record(letter, make_receipt())
-            line = trail.event(AuditType.LETTER_DELIVERED, letter.order_id, letter=letter.name)
-            await trail.record(line)
-            await outbox.mark_sent(delivered)
-    outbox.close()
+    await deliver_letters(folder, but="unheard")
 
 
 @pytest.fixture

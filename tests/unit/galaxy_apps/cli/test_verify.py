@@ -11,21 +11,17 @@ from typing import Any
 import anyio
 import pytest
 
-from galaxy_adapters.audit_jsonl import JsonlAuditSink
-from galaxy_adapters.clock_system import SystemClock
 from galaxy_adapters.dispatch_scripted import ScriptedDispatcher
-from galaxy_adapters.outbox_filesystem import FilesystemOutbox
 from galaxy_apps.cli.main import main
 from galaxy_apps.exit_codes import ExitCode
 from galaxy_apps.settings import load
 from galaxy_apps.watching import watching_hermes
 from galaxy_apps.wiring import Place, build_desk
-from galaxy_core.domain.audit import AuditEvent, AuditType
+from galaxy_core.domain.audit import AuditEvent
 from galaxy_core.domain.ids import OrderId
-from galaxy_core.services.trail import Trail
-from galaxy_core.testing.factories import make_order, make_receipt
-from galaxy_core.testing.memory import MemoryIncidentSink
+from galaxy_core.testing.factories import make_order
 from galaxy_core.wire.layout import Layout
+from tests.unit.galaxy_apps.cli.letters import deliver_letters
 
 IDS = ("order-a", "order-b", "order-c")
 
@@ -39,17 +35,7 @@ async def live(folder: Path) -> None:
             await desk.submit(make_order(id=OrderId(name), payload=f"Order {name}."))
             await desk.cancel(OrderId(name), by="me")
         await desk.submit(make_order(id=OrderId("order-waits")))
-    clock = SystemClock()
-    outbox = FilesystemOutbox(Layout(folder), clock, MemoryIncidentSink())
-    trail = Trail(JsonlAuditSink(Layout(folder).audit_log), clock, "lab")
-    for letter in await outbox.pending():
-        if letter.order_id == "order-c":
-            continue
-        delivered = await outbox.record(letter, make_receipt())
-        line = trail.event(AuditType.LETTER_DELIVERED, letter.order_id, letter=letter.name)
-        await trail.record(line)
-        await outbox.mark_sent(delivered)
-    outbox.close()
+    await deliver_letters(folder, but="order-c")
 
 
 @pytest.fixture
