@@ -27,13 +27,15 @@ _FIRST_KERNEL = (5, 2)
 """Before that, waiting for `sync_file_range` could pass over pages."""
 
 
-def commits_in_order(folder: str | Path) -> bool:
-    """Whether a name in `folder` never survives a power cut without what was written before.
+def commits_in_order(place: str | Path | int) -> bool:
+    """Whether a name never survives a power cut without what was written before.
+
+    `place` is anything on that disk: a folder, or the descriptor of an open file.
 
     Asked anew each minute: while we live, a disk can be unmounted, and mounted in another way.
     """
     minute = int(time.monotonic() // 60)
-    return _is_ordered_device(os.stat(folder).st_dev, minute)
+    return _is_ordered_device(os.stat(place).st_dev, minute)
 
 
 @lru_cache(maxsize=16)

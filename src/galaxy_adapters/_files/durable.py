@@ -86,11 +86,11 @@ def create_durably(
 
 
 def create_named(
-    path: Path,
+    path: str | Path,
     data: bytes,
     *,
     mode: int = 0o600,
-    scratch: Path | None = None,
+    scratch: str | Path | None = None,
     modified_ns: int | None = None,
 ) -> bool:
     """Do as `create_durably` does, but leave the sync of the folder to the caller.
@@ -103,7 +103,8 @@ def create_named(
         return rename_exclusively(name, os.fspath(path))
 
     with storage_errors("write", path):
-        return _put(create, scratch or path.parent, data, mode=mode, modified_ns=modified_ns)
+        folder = scratch or os.path.dirname(path)
+        return _put(create, folder, data, mode=mode, modified_ns=modified_ns)
 
 
 class Publication:
@@ -181,7 +182,7 @@ def replace_atomically(
             os.rename(name, path)
 
 
-def sync_directory(path: Path) -> None:
+def sync_directory(path: str | Path) -> None:
     """Make the names in a folder survive a power cut.  Raises `StorageUnavailable`."""
     # Opened each time: a descriptor kept open goes on "syncing" a folder that was removed.
     with storage_errors("sync", path):
@@ -257,10 +258,10 @@ def _put(
     `give_name` renames it, or answers that it could not; only the folder is to be synced after
     this.  Nothing is left of the scratch file, also after an error.
     """
-    is_ordered = can_write_out() and commits_in_order(folder)
     name, fd = _open_scratch(folder, mode)
     try:
         with _dropped_on_error(name):
+            is_ordered = can_write_out() and commits_in_order(fd)
             write_all(fd, data)
             if modified_ns is not None:
                 os.utime(fd, ns=(modified_ns, modified_ns))

@@ -18,7 +18,7 @@ class SharedSync:
     began later than the call.  Alone, a writer pays for exactly one sync and never waits.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: str | Path) -> None:
         self._folder = folder
         self._condition = threading.Condition()
         self._begun = 0

@@ -28,6 +28,7 @@ from galaxy_adapters._files import (
     sync_file,
     write_durably,
 )
+from galaxy_adapters._plain_file import open_plain_file
 from galaxy_adapters.queue_filesystem._archive import Archive
 from galaxy_adapters.queue_filesystem._identity import Identity
 from galaxy_adapters.queue_filesystem._paths import ENDING, QueuePaths, stem_of
@@ -82,7 +83,7 @@ class Acceptance:
     _last_ns: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._sync = SharedSync(Path(self.paths.orders))
+        self._sync = SharedSync(self.paths.orders)
 
     def next_arrival(self, known_ns: int = 0) -> int:
         """A change time for the next order, in ns: later than every one given out before.
@@ -203,7 +204,7 @@ class Acceptance:
             return None
         # Who stored it may have died before the syncs, and this answer promises as much.
         with contextlib.suppress(FileNotFoundError):  # moved on meanwhile, by a worker
-            fd = os.open(rival.path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = open_plain_file(rival.path)
             try:
                 sync_file(fd)
             finally:

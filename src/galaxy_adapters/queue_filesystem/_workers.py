@@ -27,13 +27,13 @@ class WorkerLife:
     folder: str
     scratch: str
     name: str = field(factory=lambda: f"{os.getpid():x}-{os.urandom(5).hex()}")
+    path: str = field(init=False)
+    """The lock file."""
     _fd: int = field(default=-1, init=False)
     _beats: int = field(default=0, init=False)
 
-    @property
-    def path(self) -> str:
-        """The lock file."""
-        return os.path.join(self.folder, self.name + _LOCK_ENDING)
+    def __attrs_post_init__(self) -> None:
+        self.path = os.path.join(self.folder, self.name + _LOCK_ENDING)
 
     def begin(self) -> None:
         """Appear as a living worker.  Raises `StorageUnavailable`."""
@@ -57,10 +57,11 @@ class WorkerLife:
     def beat(self) -> None:
         """Show that we are not frozen."""
         self._beats += 1
-        if self.restore():
-            return
         with storage_errors("write", self.path):
-            os.pwrite(self._fd, b"%016d" % self._beats, 0)
+            if os.fstat(self._fd).st_nlink:
+                os.pwrite(self._fd, b"%016d" % self._beats, 0)
+                return
+        self.begin()
 
     def restore(self) -> bool:
         """Make the lock file anew if somebody removed it; whether that was so."""
