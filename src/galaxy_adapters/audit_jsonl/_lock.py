@@ -9,6 +9,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+from galaxy_adapters._plain_file import open_plain_file
 from galaxy_adapters.audit_jsonl._parts import NOTE_BYTES, Note
 
 _FIRST_PAUSE_S = 0.0002
@@ -67,7 +68,7 @@ class WriterLock:
 
     def _open(self) -> int:
         if self._fd is None:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            self._fd = open_plain_file(self._path, os.O_RDWR | os.O_CREAT, mode=0o640)
             stat = os.fstat(self._fd)
             self._identity = (stat.st_dev, stat.st_ino)
         return self._fd

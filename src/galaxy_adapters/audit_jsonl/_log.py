@@ -24,9 +24,10 @@ from galaxy_adapters._files import (
     sync_directory,
     sync_file,
 )
+from galaxy_adapters._plain_file import open_plain_file
 from galaxy_adapters.audit_jsonl._line import GENESIS, Head, chain, encode_body
 from galaxy_adapters.audit_jsonl._lock import WriterLock
-from galaxy_adapters.audit_jsonl._parts import Note, Trail, lines_from
+from galaxy_adapters.audit_jsonl._parts import Note, Trail, lines_from, opened
 from galaxy_adapters.audit_jsonl._walk import FOREIGN_LINES, TORN_LINE, Suspects, Walk
 from galaxy_core.domain.audit import AuditEvent, AuditSeverity
 
@@ -152,7 +153,7 @@ class ChainedLog:
 
     def _head_of_newest_part(self) -> Head:
         for part in reversed(self._trail.full_parts()):
-            with part.open("rb", buffering=0) as file:
+            with opened(part) as file:
                 walk = Walk(None)
                 for line in lines_from(file.fileno(), 0):
                     walk.feed(line)
@@ -249,8 +250,7 @@ class ChainedLog:
     def _open(self) -> int:
         # Whoever created the file may have died before it synced the folder.
         self._is_folder_synced = False
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        fd = os.open(self._path, flags, 0o640)
+        fd = open_plain_file(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, mode=0o640)
         self._identity = _identity(os.fstat(fd))
         return fd
 

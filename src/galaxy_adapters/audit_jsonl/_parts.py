@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 from attrs import frozen
 
+from galaxy_adapters._plain_file import open_plain_file
 from galaxy_adapters.audit_jsonl._line import Head
 
 _NOTE = re.compile(rb"([0-9]{20}) ([0-9a-f]{64}) ([0-9]{20})\n")
@@ -82,7 +83,7 @@ class Trail:
     def read_note(self) -> Note | None:
         """The last writer's note, without a lock; None when there is none that can be read."""
         try:
-            with self.lock.open("rb") as file:
+            with opened(self.lock) as file:
                 return Note.from_bytes(file.read(NOTE_BYTES))
         except OSError:
             return None
@@ -94,25 +95,30 @@ class Trail:
         it is seen twice (and left out once) instead of never.
         """
         growing: BinaryIO | None = None
-        opened: list[tuple[str, BinaryIO]] = []
+        parts: list[tuple[str, BinaryIO]] = []
         try:
             try:
-                growing = self.path.open("rb", buffering=0)
+                growing = opened(self.path)
             except FileNotFoundError:
                 growing = None
-            opened.extend((part.name, part.open("rb", buffering=0)) for part in self.full_parts())
+            parts.extend((part.name, opened(part)) for part in self.full_parts())
         except BaseException:
-            close_all(opened)
+            close_all(parts)
             if growing is not None:
                 growing.close()
             raise
         if growing is None:
-            return opened
-        if opened and _is_same_file(opened[-1][1], growing):
+            return parts
+        if parts and _is_same_file(parts[-1][1], growing):
             growing.close()
         else:
-            opened.append((self.path.name, growing))
-        return opened
+            parts.append((self.path.name, growing))
+        return parts
+
+
+def opened(path: Path) -> BinaryIO:
+    """A file of the trail for reading, without a buffer.  Raises `OSError`; waits for no pipe."""
+    return os.fdopen(open_plain_file(path), "rb", buffering=0)
 
 
 def lines_from(fd: int, start: int) -> Iterator[bytes]:

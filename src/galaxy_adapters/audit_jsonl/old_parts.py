@@ -17,7 +17,7 @@ from anyio import to_thread
 
 from galaxy_adapters._files import storage_errors, sync_directory
 from galaxy_adapters.audit_jsonl._line import Head
-from galaxy_adapters.audit_jsonl._parts import DIGEST, THROUGH, Trail, lines_from
+from galaxy_adapters.audit_jsonl._parts import DIGEST, THROUGH, Trail, lines_from, opened
 from galaxy_adapters.audit_jsonl._walk import Walk
 from galaxy_core.domain.order import JSONObject
 from galaxy_core.domain.tidying import Pile
@@ -81,7 +81,7 @@ class OldAuditParts(OldRecords):
 
 def _last_line(part: Path) -> Head | None:
     walk = Walk(None)
-    with part.open("rb", buffering=0) as file:
+    with opened(part) as file:
         for line in lines_from(file.fileno(), 0):
             walk.feed(line)
     return walk.head

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from attrs import define
 
+from galaxy_adapters._plain_file import open_plain_file
 from galaxy_adapters.audit_jsonl._line import GENESIS, Head, read_link, read_members
 from galaxy_adapters.audit_jsonl._parts import DIGEST, THROUGH, Note, Trail, close_all, lines_from
 from galaxy_adapters.audit_jsonl._walk import Walk
@@ -197,7 +198,7 @@ def _writers_held_off(lock: Path) -> Iterator[None]:
     the check goes on without, and may note a torn line that is not torn a moment later.
     """
     try:
-        fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_plain_file(lock)
     except OSError:
         yield
         return

@@ -12,6 +12,7 @@ from pathlib import Path
 from anyio import to_thread
 
 from galaxy_adapters._files import plain_files, storage_errors
+from galaxy_adapters._plain_file import open_plain_file
 from galaxy_core.domain.ids import OrderId, why_not_an_order_id
 from galaxy_core.ports.machine_folder import DiskSpace, MachineFolder
 from galaxy_core.wire.layout import Layout
@@ -63,7 +64,7 @@ def _tail(path: Path, limit: int) -> list[str]:
         return []
     with storage_errors("read", path):
         try:
-            file = path.open("rb")
+            file = os.fdopen(open_plain_file(path), "rb")
         except FileNotFoundError:
             return []
         with file:

@@ -60,7 +60,7 @@ def survey(layout: Layout) -> OldLayout:
 
 def schema_version(path: Path) -> int | None:
     """The version that an SQLite file says of itself; None when there is none to be read."""
-    if not path.exists():
+    if not path.is_file():  # SQLite waits for a pipe
         return None
     with (
         contextlib.suppress(sqlite3.Error),

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
-from galaxy_adapters._files import SharedSync, create_named, storage_errors
-from galaxy_adapters.queue_filesystem._dead_letters import DeadLetters
+from galaxy_adapters._files import SharedSync, create_named, read_plain_file, storage_errors
+from galaxy_adapters.queue_filesystem._dead_letters import NO_ORDER, DeadLetters
 from galaxy_adapters.queue_filesystem._paths import QueuePaths, is_order_name
 from galaxy_adapters.queue_filesystem._reader import Found
 from galaxy_core.domain.errors import UnreadableFile
@@ -25,6 +25,8 @@ from galaxy_core.wire.order import decode_archived, encode_archived
 
 SOURCE_KEY = "source_file"
 """Member of an archived order that says which file it came from."""
+_LARGEST = 64 << 20
+"""Far beyond any order with its ending; whatever anybody may have put there."""
 
 
 @frozen
@@ -67,7 +69,7 @@ class Archive:
 
     def __init__(self, paths: QueuePaths) -> None:
         self._paths = paths
-        self._sync = SharedSync(Path(paths.archive))
+        self._sync = SharedSync(paths.archive)
         self.dead = DeadLetters(paths, self.glance)
 
     def has(self, order_id: str) -> bool:
@@ -77,7 +79,7 @@ class Archive:
     def read(self, order_id: OrderId) -> Archived | None:
         """The order; None when there is none, or none that can be read."""
         try:
-            data = Path(self._paths.archived(order_id)).read_bytes()
+            data, _ = read_plain_file(Path(self._paths.archived(order_id)), limit=_LARGEST)
             order, ending = decode_archived(data, name=order_id)
         except (FileNotFoundError, UnreadableFile):
             return None
@@ -90,13 +92,18 @@ class Archive:
         counts: Counter[Outcome] = Counter()
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(self._paths.archive):
-                if is_order_name(name):
-                    counts[self.glance(name)] += 1
+                with contextlib.suppress(*NO_ORDER):
+                    if is_order_name(name):
+                        counts[self.glance(name)] += 1
         return counts
 
     def glance(self, name: str) -> Outcome:
-        """How the order in the file `name` ended, without decoding all of it."""
-        words = _OUTCOME.findall(Path(self._paths.archive, name).read_bytes())
+        """How the order in the file `name` ended, without decoding all of it.
+
+        Raises one of `NO_ORDER` where none can be read.
+        """
+        data, _ = read_plain_file(Path(self._paths.archive, name), limit=_LARGEST)
+        words = _OUTCOME.findall(data)
         # The last one: an order may have a member of that name further in.
         word = words[-1] if words else Outcome.SUCCEEDED.value.encode()
         return _OUTCOMES.get(word, Outcome.FAILED)
@@ -111,10 +118,10 @@ class Archive:
         base = dict(order.wire) or json.loads(encode_archived(order, ending))
         base[SOURCE_KEY] = {**source.members(), "claims": claims}
         data = encode_archived(order, ending, source=base)
-        target = Path(self._paths.archived(order.id))
+        target = self._paths.archived(order.id)
         if ending.outcome is Outcome.DEAD:
             self.dead.note(order.id)
-        create_named(target, data, scratch=self._paths.scratch_folder, modified_ns=ended_ns)
+        create_named(target, data, scratch=self._paths.scratch, modified_ns=ended_ns)
         # Also when it was there: whoever made it may have died before it was for good.
         self._sync.sync()
 

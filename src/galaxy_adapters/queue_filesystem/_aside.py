@@ -18,13 +18,20 @@ from pathlib import Path
 
 from attrs import define, evolve
 
-from galaxy_adapters._files import create_durably, rename_exclusively, storage_errors
+from galaxy_adapters._files import (
+    create_durably,
+    read_plain_file,
+    rename_exclusively,
+    storage_errors,
+)
 from galaxy_adapters.queue_filesystem._paths import ENDING, MAX_NAME_BYTES, QueuePaths, stem_of
+from galaxy_core.domain.errors import UnreadableFile
 from galaxy_core.domain.ids import numbered, safe_order_id
 from galaxy_core.domain.incident import Incident, IncidentSeverity
 from galaxy_core.ports.incident_sink import IncidentSink
 
 _REASON_ENDING = ".reason"
+_LARGEST_REASON = 1 << 16
 RETOLD_FOR = timedelta(days=1)
 """What nobody has put on record for so long is no news any more."""
 _TOLD, _UNTOLD_BIT = 0o400, 0o200
@@ -71,12 +78,12 @@ class Aside:
         with contextlib.suppress(FileNotFoundError), os.scandir(self.paths.corrupted) as entries:
             for entry in entries:
                 target = entry.name.removesuffix(_REASON_ENDING)
-                with contextlib.suppress(OSError, UnicodeDecodeError):
+                with contextlib.suppress(OSError, UnreadableFile, UnicodeDecodeError):
                     if target == entry.name or not _is_news(entry, oldest):
                         continue
                     if os.path.lexists(os.path.join(self.paths.corrupted, target)):
                         note = Path(entry.path)
-                        reason = note.read_text("utf-8").strip()
+                        reason = read_plain_file(note, limit=_LARGEST_REASON)[0].decode().strip()
                         self._tell(note, target, reason, _repeated(reason))
 
     def _tell(self, note: Path, target: str, reason: str, repeats: str | None) -> None:

@@ -17,10 +17,11 @@ from attrs import define
 
 from galaxy_adapters._files import make_durable_folder, sync_directory
 from galaxy_adapters.queue_filesystem._paths import ENDING, QueuePaths, is_order_name, stem_of
+from galaxy_core.domain.errors import UnreadableFile
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.response import Outcome
 
-_NO_ORDER = (FileNotFoundError, IsADirectoryError, PermissionError)
+NO_ORDER = (FileNotFoundError, PermissionError, UnreadableFile)
 """What somebody else put there; a disk in trouble is another matter."""
 
 
@@ -70,7 +71,7 @@ class DeadLetters:
         for name in names:
             if os.path.lexists(self._paths.successor(name)):
                 continue
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(*NO_ORDER):
                 if self._outcome_in(f"{name}{ENDING}") is Outcome.DEAD:
                     found.append(OrderId(name))
             if len(found) == limit:
@@ -81,7 +82,7 @@ class DeadLetters:
         found = []
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(self._paths.archive):
-                with contextlib.suppress(*_NO_ORDER):
+                with contextlib.suppress(*NO_ORDER):
                     if is_order_name(name) and self._outcome_in(name) is Outcome.DEAD:
                         found.append(stem_of(name))
         return found

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from attrs import define, evolve, frozen
 
+from galaxy_adapters._files import read_plain_file
 from galaxy_adapters.queue_filesystem._holding import survey_held
 from galaxy_adapters.queue_filesystem._identity import Identity
 from galaxy_adapters.queue_filesystem._index import Entry, Index
@@ -26,6 +27,7 @@ from galaxy_adapters.queue_filesystem._paths import (
 )
 from galaxy_adapters.queue_filesystem._reader import Found as FoundFile
 from galaxy_adapters.queue_filesystem._reader import read_order, time_of
+from galaxy_core.domain.errors import UnreadableFile
 from galaxy_core.domain.ids import OrderId, safe_order_id
 from galaxy_core.domain.operations import OrderView
 from galaxy_core.domain.order import Order
@@ -186,11 +188,10 @@ class Looking:
         for name in names:
             path = self.paths.order(name)
             try:
-                size = os.stat(path, follow_symlinks=False).st_size
-                is_small = size <= self.max_file_bytes and not os.path.islink(path)
-                if not is_small or not is_wanted(Path(path).read_bytes(), name):
+                data, _ = read_plain_file(Path(path), limit=self.max_file_bytes)
+                if not is_wanted(data, name):
                     continue
-            except OSError:  # gone, a folder, not readable: no order for now
+            except (OSError, UnreadableFile):  # gone, a folder, a pipe: no order for now
                 continue
             file = read_order(path, name, max_bytes=self.max_file_bytes)
             if isinstance(file, FoundFile):

@@ -20,6 +20,7 @@ from attrs import evolve
 
 from galaxy_adapters._files import make_durable_folder, storage_errors, sync_directory
 from galaxy_adapters.queue_filesystem._archive import SOURCE_KEY, Archive
+from galaxy_adapters.queue_filesystem._dead_letters import NO_ORDER
 from galaxy_adapters.queue_filesystem._identity import Identity
 from galaxy_adapters.queue_filesystem._looking import Found, Looking
 from galaxy_adapters.queue_filesystem._paths import QueuePaths, is_order_name, stem_of
@@ -182,11 +183,12 @@ class FilesystemOrderCatalogue(OrderCatalogue):
         for at, name in ages:
             if limit is not None and len(found) >= limit:
                 break
-            if not wanted >= FINAL and self._archive.glance(name).state not in wanted:
-                continue
-            view = self._ended(OrderId(stem_of(name)))
-            if view is not None and view.state in wanted:
-                found.append(Found(at, view))
+            with contextlib.suppress(*NO_ORDER):
+                if not wanted >= FINAL and self._archive.glance(name).state not in wanted:
+                    continue
+                view = self._ended(OrderId(stem_of(name)))
+                if view is not None and view.state in wanted:
+                    found.append(Found(at, view))
         return found
 
     # ---- trying again
