@@ -1,6 +1,7 @@
 """Files shared by the adapters: durable writes, exclusive names, notices of changes."""
 
 from galaxy_adapters._files.durable import (
+    SCRATCH_PREFIX,
     Publication,
     create_durably,
     create_named,
@@ -35,6 +36,7 @@ from galaxy_adapters._files.watch import (
 __all__ = [
     "ANY_CHANGE",
     "NEW_CONTENT",
+    "SCRATCH_PREFIX",
     "Change",
     "ChangeKind",
     "FolderWatch",

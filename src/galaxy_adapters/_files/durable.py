@@ -20,6 +20,7 @@ import errno
 import fcntl
 import itertools
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -229,7 +230,10 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 def sweep_scratch(folder: Path, *, older_than: timedelta = SCRATCH_LIFE) -> int:
-    """Remove what dead writers left in `folder`; returns how many.  Safe beside live ones."""
+    """Remove what dead writers left in `folder`, unfinished folders too; returns how many.
+
+    Safe beside live ones.
+    """
     oldest = time.time() - older_than.total_seconds()
     swept = 0
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
@@ -240,7 +244,10 @@ def sweep_scratch(folder: Path, *, older_than: timedelta = SCRATCH_LIFE) -> int:
                 # Not the time of modification: a writer may set that to whatever it likes while
                 # it is still at work.
                 if entry.stat(follow_symlinks=False).st_ctime < oldest:
-                    os.unlink(entry.path)
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry.path)
+                    else:
+                        os.unlink(entry.path)
                     swept += 1
     return swept
 

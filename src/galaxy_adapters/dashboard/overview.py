@@ -28,6 +28,8 @@ __all__ = ["OverviewPage"]
 SLOWER = 5
 """What changes seldom, or costs more, is looked at so many times less often."""
 DAY = timedelta(days=1)
+_LOOKED_AT = 40
+"""So many of the orders that were given up are looked at for those that wait for a decision."""
 _RUNNING, _RECENT, _DEAD, _ALERTS, _SESSIONS, _LOG = 12, 8, 10, 6, 8, 20
 
 FAST_PIECES = ("health", "figures", "running", "queue", "machines")
@@ -85,7 +87,8 @@ class OverviewPage:
     async def _slow(self, stretch: Range) -> Sequence[Piece]:
         now = self._now()
         slots = await self._insight.slots(stretch.begin(now), stretch.width)
-        dead = await self._desk.list(states=frozenset({OrderState.DEAD}), limit=_DEAD + 1)
+        given_up = await self._desk.list(states=frozenset({OrderState.DEAD}), limit=_LOOKED_AT)
+        dead = [found for found in given_up if not found.view.is_decided]
         recent = await self._desk.list(states=FINAL, limit=_RECENT)
         sessions = await self._records.sessions()
         alerts = []

@@ -66,6 +66,7 @@ _EVENTS: Mapping[str, str] = {
     AuditType.ORDER_DUPLICATE: "Came once more, and was known",
     AuditType.ORDER_CANCEL_REQUESTED: "Somebody wants it cancelled",
     AuditType.ORDER_RETRIED: "Somebody had it done once more",
+    AuditType.ORDER_DISMISSED: "Somebody needs it no more",
     AuditType.LEASE_LOST: "The worker lost its hold",
     AuditType.PERMISSION_REQUESTED: "The agent asks for permission",
     AuditType.QUESTION_ASKED: "The agent asks a question",

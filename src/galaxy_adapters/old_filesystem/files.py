@@ -87,6 +87,15 @@ class FilesystemOldFiles(OldFiles):
     def _successors(self) -> Path:
         return self._layout.queue_state / "successors"
 
+    @property
+    def _dismissed(self) -> Path:
+        return self._layout.queue_state / "dismissed"
+
+    @property
+    def _marks(self) -> tuple[Path, ...]:
+        """Folders of names that mean nothing without the archived order."""
+        return self._successors, self._dismissed, self._layout.queue_state / "dead"
+
     def _folders(self, kind: OldKind) -> tuple[Path, ...]:
         layout = self._layout
         folders = {
@@ -98,7 +107,7 @@ class FilesystemOldFiles(OldFiles):
                 layout.progress,
                 layout.run_journal(_PROBE).parent,
                 self._keys,
-                self._successors,
+                *self._marks,
             ),
         }
         return folders.get(kind, ())
@@ -177,8 +186,8 @@ class FilesystemOldFiles(OldFiles):
         folder = Path(entry.path).parent
         if folder == self._keys:
             return self._key(entry, oldest_ns)
-        if folder == self._successors:
-            return self._successor(entry, oldest_ns)
+        if folder in self._marks:
+            return self._mark(entry, oldest_ns)
         size = _old_file(entry, ".jsonl", oldest_ns)
         if size is None:
             return None
@@ -203,12 +212,12 @@ class FilesystemOldFiles(OldFiles):
         name = f"{self._layout.queue_state.name}/{self._keys.name}/{entry.name}"
         return Remnant(kind=OldKind.LEFTOVERS, name=name, order_id=order_id, size=size)
 
-    def _successor(self, entry: os.DirEntry[str], oldest_ns: int) -> Remnant | None:
-        """The link from an order that was tried again; it says that the old one was decided on."""
+    def _mark(self, entry: os.DirEntry[str], oldest_ns: int) -> Remnant | None:
+        """Says of an order that it was given up, was tried again, or needs no decision."""
         is_old = entry.stat(follow_symlinks=False).st_mtime_ns < oldest_ns
-        if not is_old or not entry.is_symlink() or self._is_archived(entry.name):
+        if not is_old or entry.is_dir(follow_symlinks=False) or self._is_archived(entry.name):
             return None
-        name = f"{self._layout.queue_state.name}/{self._successors.name}/{entry.name}"
+        name = f"{self._layout.queue_state.name}/{Path(entry.path).parent.name}/{entry.name}"
         return Remnant(kind=OldKind.LEFTOVERS, name=name, order_id=OrderId(entry.name))
 
     def _is_archived(self, order_id: str) -> bool:
@@ -225,8 +234,10 @@ class FilesystemOldFiles(OldFiles):
             is_marked = re.search(rb'"acknowledged"\s*:\s*true', data) is not None
             is_valid = why_not_an_order_id(order_id) is None
             return is_marked or (is_valid and self._layout.response(order_id).exists()), False
-        successor = self._successors / order_id
-        return True, ending.outcome is Outcome.DEAD and not os.path.lexists(successor)
+        is_decided = any(
+            os.path.lexists(folder / order_id) for folder in (self._successors, self._dismissed)
+        )
+        return True, ending.outcome is Outcome.DEAD and not is_decided
 
     # ---- what waits
 

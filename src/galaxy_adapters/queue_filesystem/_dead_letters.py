@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from attrs import define
 
-from galaxy_adapters._files import make_durable_folder, sync_directory
+from galaxy_adapters._files import SCRATCH_PREFIX, make_durable_folder, sync_directory
 from galaxy_adapters.queue_filesystem._paths import ENDING, QueuePaths, is_order_name, stem_of
 from galaxy_core.domain.errors import UnreadableFile
 from galaxy_core.domain.ids import OrderId
@@ -48,7 +48,7 @@ class DeadLetters:
         if os.path.isdir(self._paths.dead):
             return
         found = self._search()
-        made = Path(self._paths.scratch, f"dead-{uuid4().hex}")
+        made = Path(self._paths.scratch, f"{SCRATCH_PREFIX}dead-{uuid4().hex}")
         make_durable_folder(made)
         for order_id in found:
             (made / order_id).touch()
@@ -58,8 +58,26 @@ class DeadLetters:
             sync_directory(Path(self._paths.dead).parent)
         shutil.rmtree(made, ignore_errors=True)
 
+    def dismiss(self, order_id: str) -> bool:
+        """Nobody needs to decide on it any more; whether that is new.  Durable; safe twice.
+
+        Raises `OSError`.
+        """
+        is_new = not self.is_decided(order_id)
+        make_durable_folder(Path(self._paths.dismissed))
+        Path(self._paths.dismissed, order_id).touch()
+        sync_directory(Path(self._paths.dismissed))
+        return is_new
+
+    def is_decided(self, order_id: str) -> bool:
+        """Whether somebody had it tried again, or dismissed it."""
+        return any(
+            os.path.lexists(path)
+            for path in (self._paths.successor(order_id), f"{self._paths.dismissed}/{order_id}")
+        )
+
     def undecided(self, limit: int) -> list[OrderId]:
-        """Those that nobody has had tried again, in no particular order.
+        """Those that nobody has decided on, in no particular order.
 
         Reads all of the archive where no worker has begun since there are names.
         """
@@ -69,7 +87,7 @@ class DeadLetters:
         except FileNotFoundError:
             names = self._search()
         for name in names:
-            if os.path.lexists(self._paths.successor(name)):
+            if self.is_decided(name):
                 continue
             with contextlib.suppress(*NO_ORDER):
                 if self._outcome_in(f"{name}{ENDING}") is Outcome.DEAD:

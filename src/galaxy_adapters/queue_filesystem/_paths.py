@@ -6,6 +6,7 @@
     queue_state/ids/<order id>          -> "<digest>~N.json": whose id this is
     queue_state/notes/N.json            attempts and delay of an order that was given back
     queue_state/dead/<order id>         it is about to end as given up, or has
+    queue_state/dismissed/<order id>    it was given up, and a person needs it no more
     archive/<order id>.json             it ended
 
 The full table, with what every crash leaves behind, is docs/adr/0002-file-queue.md.
@@ -108,6 +109,7 @@ class QueuePaths:
         self.keys = f"{state}/keys"
         self.successors = f"{state}/successors"
         self.dead = f"{state}/dead"
+        self.dismissed = f"{state}/dismissed"
         self.scratch_folder = Path(self.scratch)
         # The layout's answer with the id cut out: asking it each time would cost more than
         # the system call that follows.

@@ -25,7 +25,7 @@ from galaxy_adapters.queue_filesystem._identity import Identity
 from galaxy_adapters.queue_filesystem._looking import Found, Looking
 from galaxy_adapters.queue_filesystem._paths import QueuePaths, is_order_name, stem_of
 from galaxy_adapters.queue_filesystem._reader import MAX_FILE_BYTES, time_of
-from galaxy_core.domain.errors import OrderNotFound, OrderNotRetryable
+from galaxy_core.domain.errors import OrderNotDismissable, OrderNotFound, OrderNotRetryable
 from galaxy_core.domain.ids import OrderId, why_not_an_order_id
 from galaxy_core.domain.operations import CancelRequested, OrderView
 from galaxy_core.domain.order import Order
@@ -100,6 +100,9 @@ class FilesystemOrderCatalogue(OrderCatalogue):
     async def retry(self, order_id: OrderId) -> OrderId:
         return await anyio.to_thread.run_sync(self._retry, order_id)
 
+    async def dismiss(self, order_id: OrderId) -> bool:
+        return await anyio.to_thread.run_sync(self._dismiss, order_id)
+
     @cached_property
     def _acceptance(self) -> Acceptance:
         from galaxy_adapters.queue_filesystem._accept import Acceptance  # noqa: PLC0415 - retry only
@@ -156,6 +159,7 @@ class FilesystemOrderCatalogue(OrderCatalogue):
         if archived is None:
             return None
         ending, source = archived.ending, archived.source
+        is_dead = ending is not None and ending.outcome is Outcome.DEAD
         return OrderView(
             order=archived.order,
             # An archive that says nothing of an end is the original system's: it was answered.
@@ -163,6 +167,7 @@ class FilesystemOrderCatalogue(OrderCatalogue):
             attempts=archived.claims or (ending.attempts if ending is not None else 1),
             received_at=time_of(source.modified_ns) if source is not None else None,
             ending=ending,
+            is_decided=is_dead and self._archive.dead.is_decided(order_id),
         )
 
     def _all_ended(self, wanted: frozenset[OrderState], limit: int | None) -> Sequence[Found]:
@@ -191,7 +196,19 @@ class FilesystemOrderCatalogue(OrderCatalogue):
                     found.append(Found(at, view))
         return found
 
-    # ---- trying again
+    # ---- deciding on what was given up
+
+    def _dismiss(self, order_id: OrderId) -> bool:
+        view = self._get(order_id)
+        if view is None:
+            raise _not_found(order_id)
+        if view.state is not OrderState.DEAD:
+            raise OrderNotDismissable(
+                f"Order {order_id} was not given up (it is {view.state.value}), so nobody waits"
+                " for a decision on it."
+            )
+        with storage_errors("dismiss an order in", self._paths.orders):
+            return self._archive.dead.dismiss(order_id)
 
     def _retry(self, order_id: OrderId) -> OrderId:
         view = self._get(order_id)

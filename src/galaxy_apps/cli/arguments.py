@@ -201,6 +201,15 @@ def _add_order(commands: Any) -> None:  # noqa: ANN401
     retry = add_command(group, "retry", "orders:retry", "Hand an order that failed in once more.")
     _order(retry)
 
+    dismiss = add_command(
+        group, "dismiss", "orders:dismiss", "Take orders that were given up off the list."
+    )
+    dismiss.add_argument(
+        "order_ids", nargs="+", metavar="ID", help="The order's id, or its beginning."
+    )
+    machine_option(dismiss)
+    json_option(dismiss)
+
 
 def _order(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("order_id", metavar="ID", help="The order's id, or its beginning.")

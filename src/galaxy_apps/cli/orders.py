@@ -1,4 +1,4 @@
-"""`galaxy order list|show|wait|cancel|retry`."""
+"""`galaxy order list|show|wait|cancel|retry|dismiss`."""
 
 from __future__ import annotations
 
@@ -224,4 +224,41 @@ def retry(*, config: Path | None, machine: str | None, order_id: str, is_json: b
         print_json({"order_id": old_id, "new_order_id": new_id})
     else:
         write(f"The order {old_id} goes on as {new_id}.")
+    return ExitCode.OK
+
+
+def dismiss(
+    *, config: Path | None, machine: str | None, order_ids: list[str], is_json: bool
+) -> ExitCode:
+    """Have orders that were given up wait for nobody's decision any more; all of them or none."""
+    from galaxy_apps.logging import configure_logging
+    from galaxy_apps.wiring import build_desk
+    from galaxy_core.domain.errors import OrderNotDismissable
+
+    place = open_place(config, machine)
+    configure_logging(level="WARNING", secrets=place.settings.secrets())
+
+    async def work() -> dict[str, bool]:
+        found = [await find_order(place.catalogue(), order_id) for order_id in order_ids]
+        for view in found:
+            if view.state is not OrderState.DEAD:
+                raise OrderNotDismissable(
+                    f"The order {view.order.id} was not given up (it is {view.state.value}): "
+                    "only those that were wait for a decision. Nothing was dismissed."
+                )
+        async with build_desk(place) as desk:
+            return {v.order.id: await desk.dismiss(v.order.id, by=operator()) for v in found}
+
+    results = run(work)
+    if is_json:
+        print_json(
+            {"orders": [{"order_id": one, "is_new": is_new} for one, is_new in results.items()]}
+        )
+        return ExitCode.OK
+    for order_id, is_new in results.items():
+        write(
+            f"The order {order_id} waits for no decision any more."
+            if is_new
+            else f"The order {order_id} was decided on before."
+        )
     return ExitCode.OK

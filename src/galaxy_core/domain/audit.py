@@ -43,6 +43,8 @@ class AuditType(enum.StrEnum):
     ORDER_DUPLICATE = "order_duplicate"
     ORDER_CANCEL_REQUESTED = "order_cancel_requested"
     ORDER_RETRIED = "order_retried"
+    ORDER_DISMISSED = "order_dismissed"
+    """It was given up, and a person needs it no more."""
     LEASE_LOST = "lease_lost"
     PERMISSION_REQUESTED = "permission_requested"
     QUESTION_ASKED = "question_asked"

@@ -54,6 +54,10 @@ class OrderNotRetryable(PermanentError, ValueError):
     """The order has not ended, or has succeeded, so there is nothing to retry."""
 
 
+class OrderNotDismissable(PermanentError, ValueError):
+    """The order was not given up, so there is nothing to decide."""
+
+
 class InvalidTransition(GalaxyError, RuntimeError):
     """The state machine was asked for a step that it does not have: a bug in the caller."""
 

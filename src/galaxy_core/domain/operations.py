@@ -40,6 +40,8 @@ class OrderView:
     received_at: datetime | None = None
     ending: Ending | None = None
     """How it ended; None before it has."""
+    is_decided: bool = False
+    """Of one that was given up: whether somebody had it tried again, or dismissed it."""
 
 
 @frozen(kw_only=True)

@@ -63,3 +63,12 @@ class OrderCatalogue(Protocol):
         and remembers its successor: a second call returns the same id.
         Raises `OrderNotFound`, `OrderNotRetryable`.
         """
+
+    @abstractmethod
+    async def dismiss(self, order_id: OrderId) -> bool:
+        """Note that an order that was given up needs nobody's decision any more.
+
+        False when somebody has decided already (by `retry`, too).  Durable when it returns; safe
+        twice.  The order stays as it is, and can still be retried.
+        Raises `OrderNotFound`, `OrderNotDismissable`.
+        """

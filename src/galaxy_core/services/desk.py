@@ -1,4 +1,4 @@
-"""What people do with orders from outside of Hermes: hand in, cancel, try again.
+"""What people do with orders from outside of Hermes: hand in, cancel, try again, dismiss.
 
 Nothing here needs a Hermes that runs.  Cancelling an order that only waits ends it on the spot, by
 claiming it like a worker; one that somebody holds, or that an agent may still be working on, is
@@ -16,6 +16,7 @@ from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.operations import Cancellation, CancelRequested
 from galaxy_core.domain.order import Order
 from galaxy_core.domain.response import Outcome
+from galaxy_core.domain.state import OrderState
 from galaxy_core.ports.audit_sink import AuditSink
 from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.control import Control
@@ -132,3 +133,16 @@ class OrderDesk:
             self._trail.event(AuditType.ORDER_RETRIED, order_id, new_order_id=new_id, by=by or None)
         )
         return new_id
+
+    async def dismiss(self, order_id: OrderId, *, by: str) -> bool:
+        """Have an order that was given up listed no more; False when somebody has decided already.
+
+        On record first: a crash in between leaves a line, and asking again is safe.
+        Raises `OrderNotFound`, `OrderNotDismissable`.
+        """
+        view = await self._catalogue.get(order_id)
+        if view is not None and view.state is OrderState.DEAD and not view.is_decided:
+            await self._trail.record(
+                self._trail.event(AuditType.ORDER_DISMISSED, order_id, by=by or None)
+            )
+        return await self._catalogue.dismiss(order_id)

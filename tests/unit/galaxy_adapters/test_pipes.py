@@ -150,6 +150,14 @@ async def look_at_old_index(layout: Layout) -> None:
 
 LOCK = "galaxy-audit.jsonl.head"
 FULL_PART = "galaxy-audit-20260101T000000Z-000000000007.jsonl"
+
+
+def reason(layout: Layout) -> Path:
+    """Where the reason of a file that was set aside stands."""
+    (layout.corrupted / "x.json").touch()
+    return layout.corrupted / "x.json.reason"
+
+
 Use = Callable[[Layout], Awaitable[None]]
 PLACES = [
     pytest.param(lambda at: at.orders / "p.json", begin, id="waiting, queue"),
@@ -160,7 +168,7 @@ PLACES = [
     pytest.param(lambda at: at.archive / "x.json", begin, id="archive, same id"),
     pytest.param(lambda at: at.archive / "x.json", list_orders, id="archive, list"),
     pytest.param(lambda at: at.archive / "x.json", tidy, id="archive, tidying"),
-    pytest.param(lambda at: at.corrupted / "p.json.reason", begin, id="aside, queue"),
+    pytest.param(reason, begin, id="aside, queue"),
     pytest.param(lambda at: at.corrupted / "p.json", tidy, id="aside, tidying"),
     pytest.param(lambda at: at.response(X), read_response, id="responses"),
     pytest.param(lambda at: at.response(X), tidy, id="responses, tidying"),

@@ -141,7 +141,8 @@ def dead_letters(name: str, ids: Sequence[str]) -> Check:
         level=Level.DOUBTFUL,
         text=f"{_many(len(ids), 'order')} on {name} failed at every try (dead letters)",
         remedy=f"See why with `galaxy order show {ids[0]}`, and have it done again with "
-        f"`galaxy order retry {ids[0]}`.",
+        f"`galaxy order retry {ids[0]}` or take it off this list with "
+        f"`galaxy order dismiss {ids[0]}`.",
         machine=name,
     )
 

@@ -17,7 +17,8 @@ from galaxy_core.domain.response import Ending, Outcome, Usage
 from galaxy_core.domain.state import OrderState
 from galaxy_core.ports.order_catalogue import CancelResult, OrderCatalogue
 from galaxy_core.ports.order_queue import OrderQueue
-from galaxy_core.testing.contracts.contract import Contract, requires
+from galaxy_core.testing.contracts.contract import requires
+from galaxy_core.testing.contracts.order_decisions import OrderDecisions
 from galaxy_core.testing.contracts.order_queue import QueueFeatures, QueueHarness
 from galaxy_core.testing.factories import make_ending, make_order
 
@@ -26,7 +27,7 @@ UNKNOWN = OrderId("never-heard-of")
 FAILURES = [Outcome.FAILED, Outcome.CANCELLED, Outcome.EXPIRED, Outcome.DEAD]
 
 
-class OrderCatalogueContract(Contract):
+class OrderCatalogueContract(OrderDecisions):
     """Everything that an `OrderCatalogue` owes people."""
 
     features: ClassVar[QueueFeatures] = QueueFeatures()

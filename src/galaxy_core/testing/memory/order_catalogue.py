@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from attrs import define, evolve
 
-from galaxy_core.domain.errors import OrderNotFound, OrderNotRetryable
+from galaxy_core.domain.errors import OrderNotDismissable, OrderNotFound, OrderNotRetryable
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.operations import CancelRequested, OrderView
 from galaxy_core.domain.response import Outcome
@@ -78,6 +78,15 @@ class MemoryOrderCatalogue(OrderCatalogue):
                 entry.successor, _ = self.orders.add(again)
             return entry.successor
 
+    async def dismiss(self, order_id: OrderId) -> bool:
+        async with self.orders.faults.around("catalogue.dismiss"):
+            entry = self._find(order_id)
+            if _state(entry) is not OrderState.DEAD:
+                raise OrderNotDismissable(f"order {order_id} was not given up")
+            is_new = not _is_decided(entry)
+            entry.is_dismissed = True
+            return is_new
+
     def _find(self, order_id: OrderId) -> Entry:
         entry = self.orders.find(order_id)
         if entry is None:
@@ -95,6 +104,7 @@ class MemoryOrderCatalogue(OrderCatalogue):
             waits_until=self._waits_until(entry) if is_waiting else None,
             received_at=entry.received_at,
             ending=entry.ending,
+            is_decided=state is OrderState.DEAD and _is_decided(entry),
         )
 
     def _place(self, entry: Entry) -> int:
@@ -114,6 +124,10 @@ class MemoryOrderCatalogue(OrderCatalogue):
             left = entry.delayed_until - self.orders.clock.monotonic()
             moments.append(now + timedelta(seconds=left))
         return max((moment for moment in moments if moment > now), default=None)
+
+
+def _is_decided(entry: Entry) -> bool:
+    return entry.is_dismissed or entry.successor is not None
 
 
 def _state(entry: Entry) -> OrderState:

@@ -76,6 +76,7 @@ class Entry:
     end: int = 0
     """Its place among arrivals and ends."""
     successor: OrderId | None = None
+    is_dismissed: bool = False
     """The order that a person had enqueued in its place."""
 
 

@@ -276,13 +276,16 @@ def test_only_old_scratch_files_are_swept(tmp_path: Path, monkeypatch: pytest.Mo
     """What a living writer is at work on stays, and so does everything that is not ours."""
     for name in (".tmp-one", ".other", "file"):
         (tmp_path / name).write_bytes(b"")
+    unfinished = tmp_path / ".tmp-folder"
+    unfinished.mkdir()
+    (unfinished / "name").touch()
     # A writer dates its file by the order's arrival before it gives it its name.
     long_ago = time.time() - 7_200
     os.utime(tmp_path / ".tmp-one", (long_ago, long_ago))
     assert sweep_scratch(tmp_path) == 0
     in_two_hours = time.time() + 7_200
     monkeypatch.setattr(time, "time", lambda: in_two_hours)
-    assert sweep_scratch(tmp_path) == 1
+    assert sweep_scratch(tmp_path) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == [".other", "file"]
     assert sweep_scratch(tmp_path / "gone", older_than=timedelta(0)) == 0
 

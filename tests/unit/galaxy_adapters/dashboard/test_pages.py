@@ -104,6 +104,18 @@ async def test_first_page_says_what_is_wrong_and_what_to_do() -> None:
     assert "All is well" in await (await open_dashboard(idle_world())).page("/")
 
 
+async def test_first_page_lists_dead_letters_until_somebody_decides() -> None:
+    """One that was tried again or dismissed is nobody's task any more."""
+    world = World()
+    world.put(make_order(id="open-one"), OrderState.DEAD)
+    world.put(make_order(id="over-and-done"), OrderState.DEAD, is_decided=True)
+    html = await (await open_dashboard(world)).page("/")
+    dead = html[html.index('id="dead-title"') :]
+    dead = dead[: dead.index("</section>")]
+    assert "open-one" in dead
+    assert "over-and-done" not in dead
+
+
 async def test_first_page_shows_what_happens() -> None:
     """Running orders with progress, the queue by conversation, dead letters, alerts, sessions."""
     html = await (await open_dashboard(busy_world())).page("/")

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
-from galaxy_adapters.queue_filesystem import FilesystemOrderCatalogue, undecided_dead_letters
+from galaxy_adapters.queue_filesystem import (
+    FilesystemOrderCatalogue,
+    _dead_letters,
+    undecided_dead_letters,
+)
 from galaxy_adapters.queue_filesystem._archive import Archive
 from galaxy_adapters.queue_filesystem._paths import QueuePaths
 from galaxy_core.domain.ids import OrderId
@@ -107,3 +112,26 @@ async def test_strange_thing_in_the_archive_keeps_nobody_from_starting(
         assert undecided_dead_letters(layout) == ["old"]
         await harness.open()
         assert undecided_dead_letters(layout) == ["old"]
+
+
+async def test_names_that_were_never_finished_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that dies while it makes the names leaves no folder for ever."""
+    layout = Layout(tmp_path)
+    (layout.archive).mkdir(parents=True)
+    scratch = Path(QueuePaths(layout).scratch)
+
+    def die(_path: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(_dead_letters, "sync_directory", die)
+        with pytest.raises(KeyboardInterrupt):
+            Archive(QueuePaths(layout)).dead.learn()
+    assert len(list(scratch.iterdir())) == 1
+    tomorrow = time.time() + 86_400
+    monkeypatch.setattr(time, "time", lambda: tomorrow)
+    async with files_queue(tmp_path) as harness:
+        await harness.open()
+        assert list(scratch.iterdir()) == []

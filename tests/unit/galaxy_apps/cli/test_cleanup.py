@@ -181,8 +181,9 @@ def make_trail_old(layout: Layout) -> None:
     anyio.run(write)
 
 
-def test_dead_letters_stay(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
-    """An order that was given up stays, with its files, until somebody has it tried again."""
+@pytest.mark.parametrize("decide", ["retry", "dismiss"])
+def test_dead_letters_stay(layout: Layout, capsys: pytest.CaptureFixture[str], decide: str) -> None:
+    """An order that was given up stays, with its files, until somebody has decided on it."""
     path = layout.archive / "done.json"
     order = json.loads(path.read_text())
     path.write_text(json.dumps(order | {"outcome": "dead"}))
@@ -190,7 +191,7 @@ def test_dead_letters_stay(layout: Layout, capsys: pytest.CaptureFixture[str]) -
     cleanup(capsys, "--older-than", "30", "--apply")
     assert path.exists()
     assert layout.inbound_files("done").exists()
-    assert main(["order", "retry", "done"]) == ExitCode.OK
+    assert main(["order", decide, "done"]) == ExitCode.OK
     cleanup(capsys, "--older-than", "30", "--apply")
     assert not path.exists()
 
@@ -309,6 +310,10 @@ async def accept_keys(layout: Layout) -> None:
         for name in ("gone", "known"):
             await desk.cancel(OrderId(name), by="me")
             await desk.retry(OrderId(name), by="me")
+    for folder in ("dead", "dismissed"):
+        (layout.queue_state / folder).mkdir(exist_ok=True)
+        for name in ("gone", "known"):
+            (layout.queue_state / folder / name).touch()
     (layout.archive / "gone.json").unlink()
     (layout.outbox / "hermes-gone.json").unlink()
 
@@ -323,7 +328,8 @@ def test_keys_and_links_go_with_their_orders(
     cleanup(capsys, "--kind", "leftovers=30", "--apply")
     kept = {path.read_text() for path in (state / "keys").iterdir()}
     assert kept == {"known", "open"}
-    assert names(state / "successors") == {"known"}
+    for folder in ("successors", "dead", "dismissed"):
+        assert names(state / folder) == {"known"}
 
 
 def test_a_beginning_that_was_cut_off_is_found(layout: Layout) -> None:

@@ -37,6 +37,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restored_logging: N
         (("order", "wait", "none"), ExitCode.NOT_FOUND, "There is no order 'none'"),
         (("order", "cancel", "none"), ExitCode.NOT_FOUND, "There is no order 'none'"),
         (("order", "retry", "none"), ExitCode.NOT_FOUND, "There is no order 'none'"),
+        (("order", "dismiss", "none"), ExitCode.NOT_FOUND, "There is no order 'none'"),
         (("sessions", "reset", "none"), ExitCode.NOT_FOUND, "no session of 'none'"),
         (("audit", "--since", "x"), ExitCode.USAGE, "--since: 'x' is not a time"),
         (("ordre",), ExitCode.USAGE, 'did you mean "order"'),
@@ -68,7 +69,7 @@ def test_failures_are_one_sentence_and_a_code(
         ("galaxy or", {"order"}),
         (
             "galaxy order ",
-            {"submit", "list", "show", "wait", "answer", "cancel", "retry", "--help"},
+            {"submit", "list", "show", "wait", "answer", "cancel", "retry", "dismiss", "--help"},
         ),
         ("galaxy --config f order submit --pri", {"--priority"}),
         ("galaxy order submit --priority u", {"urgent"}),

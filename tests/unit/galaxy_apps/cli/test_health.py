@@ -144,6 +144,10 @@ def test_letters_and_dead_orders(folder: Path, capsys: pytest.CaptureFixture[str
     checks = seen(capsys)
     assert checks["letters:lab"]["text"] == "1 letter of lab reached nobody"
     assert "galaxy order retry o1" in checks["dead:lab"]["remedy"]
+    assert "galaxy order dismiss o1" in checks["dead:lab"]["remedy"]
+    assert main(["order", "dismiss", "o1"]) == ExitCode.OK
+    capsys.readouterr()
+    assert seen(capsys)["dead:lab"]["text"] == "No dead letters on lab"
 
 
 def test_a_trail_that_was_cut_or_changed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from galaxy_core.domain.delivery import TicketKind
-from galaxy_core.domain.errors import OrderNotFound, OrderNotRetryable
+from galaxy_core.domain.errors import OrderNotDismissable, OrderNotFound, OrderNotRetryable
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.operations import Cancellation
 from galaxy_core.domain.response import Outcome
@@ -145,3 +145,23 @@ async def test_a_retry_is_a_new_order_and_on_record() -> None:
     (line,) = world.events(ONE)
     assert line.event_type == "order_retried"
     assert dict(line.data) == {"new_order_id": new_id, "by": "ann"}
+
+
+async def test_a_dismissal_is_on_record_once() -> None:
+    """The trail says who needs the order no more; a second time adds nothing."""
+    world = World()
+    await world.submit(make_order(id=ONE))
+    worker = MemoryOrderQueue(world.orders, "worker")
+    delivery = await worker.claim()
+    assert delivery is not None
+    clerk = desk(world)
+    with pytest.raises(OrderNotDismissable):
+        await clerk.dismiss(ONE, by="ann")
+    await worker.dead_letter(delivery, make_ending(outcome=Outcome.DEAD))
+    assert await clerk.dismiss(ONE, by="ann")
+    assert not await clerk.dismiss(ONE, by="bob")
+    with pytest.raises(OrderNotFound):
+        await clerk.dismiss(OrderId("none"), by="ann")
+    (line,) = world.events(ONE)
+    assert line.event_type == "order_dismissed"
+    assert dict(line.data) == {"by": "ann"}
