@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -261,6 +262,41 @@ def test_units_are_well_formed_and_shut_in(host: Host) -> None:
     done = host.manager.run("systemd-analyze", "--user", "verify", *files)
     about_us = [line for line in done.stderr.splitlines() if str(host.manager.units) in line]
     assert (done.returncode, about_us) == (0, [])
+
+
+@pytest.fixture
+def health_check(host: Host) -> Iterator[str]:
+    """Install the health check; gives the name of what its timer starts."""
+    host.must("install", "galaxy-health-check")
+    yield "galaxy-health-check.service"
+    host.must("uninstall", "galaxy-health-check")
+
+
+def test_the_health_check_sees_the_agent(host: Host, health_check: str) -> None:
+    """As shut in as it is, it must not take a server that lives for one that is gone."""
+
+    def is_seen() -> bool:
+        host.manager.run("systemctl", "--user", "start", health_check)
+        said = host.manager.log().rpartition("=== Galaxy Protocol Health Check ===")[2]
+        return "opencode serve is healthy" in said
+
+    # Again, as on a busy machine some of it may take longer than the check waits.
+    eventually(is_seen, "the health check finds the agent's server")
+
+
+def test_uninstalling_forgets_failures(host: Host, health_check: str) -> None:
+    """The manager does not list, nor count as trouble, what is there no more."""
+    drop_in = host.manager.units / f"{health_check}.d" / "fails.conf"
+    drop_in.parent.mkdir()
+    try:
+        drop_in.write_text("[Service]\nExecStart=\nExecStart=/bin/false\n")
+        host.manager.systemctl("daemon-reload")
+        host.manager.run("systemctl", "--user", "start", health_check)
+        assert host.manager.show(health_check, "ActiveState") == {"ActiveState": "failed"}
+    finally:
+        shutil.rmtree(drop_in.parent)
+    host.must("uninstall", "galaxy-health-check")
+    assert host.manager.systemctl("list-units", "--all", "--no-legend", "galaxy-health-*") == ""
 
 
 def test_changed_files_are_left_alone(host: Host) -> None:

@@ -6,6 +6,8 @@ files that the next `install` completes or the next `uninstall` takes away.
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -15,11 +17,40 @@ from galaxy_adapters._files import replace_atomically
 from galaxy_apps.services.plan import FILES, Plan, Service
 from galaxy_apps.services.rendering import mark_of
 from galaxy_apps.services.systemd import Systemd
-from galaxy_core.domain.errors import PermanentError
+from galaxy_core.domain.errors import PermanentError, StorageUnavailable
 
 
 class NotOurs(PermanentError):
     """A file of that name is somebody else's, was changed by hand, or belongs to other settings."""
+
+
+def make_folders(folders: Sequence[Path], owner: tuple[int, int]) -> None:
+    """Make what is not there yet, as the owner: in root's folders no service could write.
+
+    Raises `StorageUnavailable`.
+    """
+    user, group = owner
+    if os.geteuid() != 0 or user == 0:
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+        return
+    # With the owner's rights alone, so that no link of theirs leads root elsewhere.
+    done = subprocess.run(
+        ("/bin/mkdir", "-p", "--", *map(str, folders)),
+        cwd="/",
+        user=user,
+        group=group,
+        extra_groups=(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode != 0:
+        raise StorageUnavailable(
+            f"The owner of the project (user {user}) cannot make its folders: {done.stderr.strip()}"
+        )
 
 
 @define
@@ -42,8 +73,7 @@ class Installer:
             for file in FILES[service.name]:
                 self._require_ours(file, str(plan.config))
         if not self._is_dry:
-            for folder in plan.writable:
-                folder.mkdir(parents=True, exist_ok=True)
+            make_folders(plan.writable, plan.owner)
         self._drop_old(services)
         changed = {file for file, text in texts.items() if self._put(file, text)}
         if changed:
@@ -63,7 +93,8 @@ class Installer:
             raise NotOurs(f"{path} was not written by `galaxy services`; move it away first.")
         if mark.owner != owner:
             raise NotOurs(
-                f"{path} is installed for {mark.owner}; run `galaxy services uninstall` first. "
+                f"{path} is installed for {mark.owner}; run "
+                f"`galaxy services uninstall{self._systemd.option}` first. "
                 "One set of services serves one settings file, which may name several machines."
             )
         if not mark.is_unchanged:
@@ -123,8 +154,12 @@ class Installer:
         return tuple(dict.fromkeys((*self._systemd.units(pattern), *enabled)))
 
     def _take_down(self, units: Iterable[str]) -> None:
-        for unit in sorted(units):
+        ended = sorted(units)
+        for unit in ended:
             self._do("disable", "--quiet", "--now", unit)
+        # The manager would go on listing them, and call itself degraded.
+        failed = self._systemd.units(*ended, state="failed") if ended else ()
+        self._do("reset-failed", *failed)
 
     def _remove(self, files: Sequence[Path]) -> None:
         for file in files:

@@ -61,6 +61,12 @@ class Plan:
         return self.configuration.path.resolve()
 
     @property
+    def owner(self) -> tuple[int, int]:
+        """User and group of the folder: as them the system's services run."""
+        found = self.configuration.folder.stat()
+        return found.st_uid, found.st_gid
+
+    @property
     def token_file(self) -> Path | None:
         """The file that holds the bot's token alone; None where there is none."""
         path = self.config.with_name(TOKEN)
@@ -124,7 +130,7 @@ class Plan:
         is_template = "@." in file
         agent = f"{AGENT}@%i.service" if is_template else f"{AGENT}.service"
         is_cli = settings.hermes.dispatcher is DispatcherKind.OPENCODE_CLI
-        owner = folder.stat()
+        user, group = self.owner
         token = self.token_file
         binary = self.environ.get(BIN_VARIABLE)
         values: dict[str, str | None] = {
@@ -136,13 +142,14 @@ class Plan:
             TOKEN: f"{TOKEN}:{plain(str(token))}" if token else None,
             "agent": agent if self.obstacle(AGENT) is None else None,
             "hermes_stop": str(int(settings.hermes.drain_timeout.total_seconds()) + STOP_MARGIN_S),
-            # `opencode run` works inside Hermes' own group, and must not share its limit.
-            "hermes_memory": None if is_cli else "512M",
+            # What works inside Hermes' own group must not share its limit: `opencode run`, and a
+            # server without a unit under the system's manager, which gives it no scope.
+            "hermes_memory": None if is_cli or self.is_system else "512M",
             # A /tmp of its own would hide a project that lies in the other one.
             "private_tmp": None if any(map(_is_temporary, (folder, *self.writable))) else "yes",
             "writable": words([str(each) for each in self.writable]),
-            "user": str(owner.st_uid),
-            "group": str(owner.st_gid),
+            "user": str(user),
+            "group": str(group),
         }
         return Rendering(
             values=values,
@@ -187,6 +194,8 @@ class Plan:
             return ()
         lacking = [name for name in ("rg", "git") if shutil.which(name, path=self.path) is None]
         environ = {**self.environ, "PATH": self.path}
+        if self.is_system and (home := _home_of(self.owner[0])) is not None:
+            environ["HOME"] = home
         try:
             find_opencode(self.configuration.settings.opencode.bin, environ)
         except DispatcherUnavailable:
@@ -198,6 +207,16 @@ class Plan:
         return tuple(
             name for name in variables() if self.environ.get(name) and name != BIN_VARIABLE
         )
+
+
+def _home_of(user: int) -> str | None:
+    """The home folder of who runs the system's services, not of who installs them."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(user).pw_dir
+    except KeyError:
+        return None
 
 
 def _is_temporary(path: Path) -> bool:

@@ -45,6 +45,11 @@ class Systemd:
         """`systemctl` for this manager."""
         return ("systemctl",) if self.is_system else ("systemctl", "--user")
 
+    @property
+    def option(self) -> str:
+        """What `galaxy services` is told, to mean this manager."""
+        return " --system" if self.is_system else ""
+
     def require(self) -> None:
         """Raises `ServicesUnavailable` with what to do, where the manager does not answer."""
         if shutil.which("systemctl") is None:
@@ -82,13 +87,15 @@ class Systemd:
         if answer.returncode != 0:
             raise ServiceCommandFailed(
                 f"`{' '.join((*self.words, *words))}`: {_said(answer)} "
-                "`galaxy services status` shows which, `galaxy services logs` why."
+                f"`galaxy services status{self.option}` shows which, "
+                f"`galaxy services logs{self.option}` why."
             )
 
-    def units(self, *patterns: str) -> tuple[str, ...]:
-        """Units of these names that the manager knows."""
+    def units(self, *patterns: str, state: str | None = None) -> tuple[str, ...]:
+        """Units of these names that the manager knows, in any state if none is given."""
         listing = ("list-units", "--all", "--plain", "--no-legend", "--no-pager")
-        answer = self._run(*self.words, *listing, *patterns)
+        choice = () if state is None else (f"--state={state}",)
+        answer = self._run(*self.words, *listing, *choice, "--", *patterns)
         return tuple(line.split()[0] for line in answer.stdout.splitlines() if line.split())
 
     def show(self, unit: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -109,6 +110,14 @@ def test_systemd_finds_nothing_to_complain_of(tmp_path: Path, *, is_system: bool
     assert (done.returncode, about_us) == (0, []), done.stderr
 
 
+@pytest.mark.parametrize("is_system", [False, True])
+def test_the_health_check_sees_the_agents_process(tmp_path: Path, *, is_system: bool) -> None:
+    """In a user namespace, hidden processes are the person's own, too: each server looks dead."""
+    text = plan_of(tmp_path, is_system=is_system).text(f"{HEALTH}.service")
+    assert "\nPrivateUsers=yes\n" in text
+    assert "\nProtectProc=" not in text
+
+
 @pytest.mark.parametrize("name", [HERMES, AGENT])
 def test_every_protection_that_is_left_out_has_its_reason(name: str) -> None:
     """What the gateway's unit has and the agent's has not is named below "Left out"."""
@@ -168,12 +177,32 @@ def test_the_stop_of_hermes_has_time_for_the_drain(tmp_path: Path) -> None:
 
 
 def test_the_limit_of_hermes_spares_the_agent(tmp_path: Path) -> None:
-    """`opencode run` shares Hermes' group, and so must not have Hermes' limit."""
+    """What may share Hermes' group, like `opencode run`, must not have Hermes' limit."""
     assert "\nMemoryMax=" in plan_of(tmp_path).text(f"{HERMES}.service")
     cli = plan_of(tmp_path, dispatcher="opencode-cli")
     assert "\nMemoryMax=" not in cli.text(f"{HERMES}.service")
     assert f"After={AGENT}" not in cli.text(f"{HERMES}.service")
     assert "\nMemoryMax=" not in plan_of(tmp_path).text(f"{AGENT}.service")
+    # Without a unit for the agent, the system's manager lets it have no scope either.
+    assert "\nMemoryMax=" not in plan_of(tmp_path, is_system=True).text(f"{HERMES}.service")
+
+
+def test_the_agent_is_looked_for_where_its_user_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system's services run as the folder's owner, so the home of who installs is no matter."""
+    home = tmp_path / "home"
+    opencode = home / ".opencode" / "bin" / "opencode"
+    opencode.parent.mkdir(parents=True)
+    opencode.write_text("#!/bin/sh\n", encoding="utf-8")
+    opencode.chmod(0o755)
+    homes = {tmp_path.stat().st_uid: SimpleNamespace(pw_dir=str(home))}
+    monkeypatch.setattr("pwd.getpwuid", homes.__getitem__)
+    others = {"PATH": str(tmp_path), "HOME": str(tmp_path)}
+    of_a_user = evolve(plan_of(tmp_path), environ=others)
+    assert "opencode" not in evolve(of_a_user, is_system=True).missing()
+    homes.clear()
+    assert evolve(of_a_user, is_system=True).missing() == of_a_user.missing()
 
 
 def test_the_token_is_handed_over_where_there_is_a_file(tmp_path: Path) -> None:
