@@ -42,7 +42,7 @@ STACKS_S = 1.0
 """What a hung process gets to write down where it hangs."""
 STOPS = 2
 """So many signals ask; the next one kills."""
-_WORKING = "WORKING"
+_WORKING, _TOLD = "WORKING", "TOLD"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -60,6 +60,10 @@ class Lifeline(ServiceManager):
     def working(self, port: int) -> None:
         """Say that everything has begun, and where the page is."""
         self._tell(**{_WORKING: str(port)})
+
+    def told(self) -> None:
+        """Say that people hear of `Before.problem`, whatever happens now."""
+        self._tell(**{_TOLD: "1"})
 
     def _tell(self, **fields: str) -> None:
         lines = "".join(f"{name}={' '.join(text.split())}\n" for name, text in fields.items())
@@ -79,7 +83,7 @@ class Before:
     port: int | None = None
     """Where its page was: people have it open."""
     problem: str = ""
-    """How it ended; empty when that was told already, or nothing did."""
+    """How it ended; empty when that was told already (`Lifeline.told`), or nothing did."""
 
 
 @define(eq=False)
@@ -92,6 +96,8 @@ class Keeper:
     _child: int | None = field(default=None, init=False)
     _stops: int = field(default=0, init=False)
     _port: int | None = field(default=None, init=False)
+    _untold: str = field(default="", init=False)
+    """Why it was begun anew; until a child says that it is on record: it may die before."""
 
     def run(self) -> ExitCode:
         """Look after the work until it ends by itself or is told to; its exit code.
@@ -118,7 +124,9 @@ class Keeper:
             is_settled = time.monotonic() - began > SETTLED.total_seconds()
             attempt = 1 if is_settled else attempt + 1
             # What ends again and again is told once.
-            before = Before(port=self._port, problem=problem if attempt == 1 else "")
+            if attempt == 1:
+                self._untold = problem
+            before = Before(port=self._port, problem=self._untold)
             pause = AGAIN.delay(attempt, draw=0.5).total_seconds()
             log.error("up.restarted", problem=problem, again_in_seconds=round(pause, 1))
             end = time.monotonic() + pause
@@ -201,6 +209,8 @@ class Keeper:
             name, _, value = line.decode().partition("=")
             if name == _WORKING:
                 self._port = int(value)
+            elif name == _TOLD:
+                self._untold = ""
         return rest
 
 

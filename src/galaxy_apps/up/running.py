@@ -123,6 +123,7 @@ class _Whole:
             key=f"up-restarted:{now}",
             is_for_people=True,
             data={"problem": problem},
+            on_told=self._lifeline.told,
         )
         self._incidents.report(incident)
 

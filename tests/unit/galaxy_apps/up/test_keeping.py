@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -83,6 +84,8 @@ def test_what_dies_again_and_again_is_told_once() -> None:
     """Each time it is begun anew, after a longer pause; people hear of the first time."""
     process = start(
         "line.working(1)\n"
+        "    if before.problem:\n"
+        "        line.told()\n"
         "    if before.port is not None and not before.problem:\n"
         "        return ExitCode.OK\n"
         "    os.kill(os.getpid(), signal.SIGKILL)"
@@ -90,6 +93,21 @@ def test_what_dies_again_and_again_is_told_once() -> None:
     said, _ = process.communicate(timeout=PATIENCE_S)
     begun = [line for line in said.splitlines() if line.startswith("begins")]
     assert begun == ["begins None ", "begins 1 it was killed by signal 9", "begins 1 "]
+    assert process.returncode == ExitCode.OK
+
+
+def test_what_dies_before_it_could_tell_is_told_by_the_next(tmp_path: Path) -> None:
+    """How the first one ended stays news until it is on record, however many die on the way."""
+    process = start(
+        "line.working(1)\n"
+        f"    died = os.open({str(tmp_path / 'died')!r}, os.O_CREAT | os.O_APPEND | os.O_RDWR)\n"
+        "    if os.write(died, b'x') and os.fstat(died).st_size == 3:\n"
+        "        return ExitCode.OK\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    said, _ = process.communicate(timeout=PATIENCE_S)
+    begun = [line for line in said.splitlines() if line.startswith("begins")]
+    assert begun == ["begins None ", *["begins 1 it was killed by signal 9"] * 2]
     assert process.returncode == ExitCode.OK
 
 
