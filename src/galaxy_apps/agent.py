@@ -12,10 +12,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from galaxy_apps.daemons import LEVELS, complain, expected_error, listen_for_signals
+from galaxy_apps.daemons import (
+    add_log_level,
+    begin_logging,
+    complain,
+    daemon_parser,
+    expected_error,
+    listen_for_signals,
+)
 from galaxy_apps.exit_codes import ExitCode
 from galaxy_apps.notify import service_manager
 from galaxy_apps.settings import DispatcherKind, SettingsError, environment, load
@@ -50,9 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import anyio
 
     from galaxy_adapters.dispatch_opencode_server import OwnServer, OwnServerSettings
-    from galaxy_apps.logging import configure_logging
 
-    configure_logging(level=options.log_level, secrets=settings.secrets())
+    begin_logging(configuration, options.log_level)
     server = OwnServer(
         OwnServerSettings(
             machine=machine.repo_path,
@@ -73,12 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=PROGRAM, allow_abbrev=False, description="Run opencode's server until TERM."
-    )
-    parser.add_argument("--config", metavar="FILE", type=Path, help="The settings file.")
+    parser = daemon_parser(PROGRAM, "Run opencode's server until TERM.")
     parser.add_argument("--machine", metavar="NAME", help="Which machine of the settings this is.")
-    parser.add_argument("--log-level", choices=LEVELS, default="INFO", help="INFO if not given.")
+    add_log_level(parser)
     return parser
 
 
