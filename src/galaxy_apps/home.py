@@ -43,6 +43,10 @@ class Home:
         """Where everything lies."""
         return Layout(self.configuration.folder.resolve())
 
+    def is_meant(self, machine: str | None) -> bool:
+        """Whether `--machine` names the gateway's own folder."""
+        return machine == NAME and NAME not in self.configuration.settings.machines.machines
+
     @property
     def is_polling(self) -> bool:
         """Whether the folder is looked at by the clock."""

@@ -49,6 +49,18 @@ async def tidier(configuration: Configuration, place: Place) -> AsyncIterator[tu
 
 
 @asynccontextmanager
+async def gateway_tidier(home: Home) -> AsyncIterator[tuple[Tidier, Clock]]:
+    """Who tidies the gateway's folder where no machine has it."""
+    clock = home.clock()
+    async with AsyncExitStack() as stack:
+        notes = None
+        if home.layout.gateway_notes.exists():
+            notes = await stack.enter_async_context(home.notes())
+        records = _records_of(home, notes)
+        yield _tidier(home.layout, _catalogue_of(home), home.trail(), records), clock
+
+
+@asynccontextmanager
 async def hermes_keeping_house(place: Place, audit: AuditSink) -> AsyncIterator[None]:
     """Hermes' tidying of its machine's folder, at work as long as the context lasts."""
     from galaxy_core.services.housekeeping import HERMES_KINDS, Housekeeper

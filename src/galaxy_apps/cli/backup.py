@@ -94,7 +94,7 @@ def _meant(config: Path | None, machine: str | None) -> tuple[Path, str, AuditSi
     """The folder that is meant, whose it is, and its trail: a machine's, or the gateway's own."""
     configuration = load(config)
     home = Home(configuration)
-    if machine == NAME and NAME not in configuration.settings.machines.machines:
+    if home.is_meant(machine):
         return home.layout.repo_path, NAME, home.audit_sink()
     place = open_place(config, machine)
     return place.layout.repo_path.resolve(), place.machine.name, place.audit_sink()

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from galaxy_apps.cli.errors import UsageError, nearest
 from galaxy_apps.cli.output import print_json, print_table, write
-from galaxy_apps.cli.place import open_place, operator, plural, run
+from galaxy_apps.cli.place import operator, plural, run
 from galaxy_apps.exit_codes import ExitCode
-from galaxy_apps.settings import load
-from galaxy_apps.tidying import tidier
+from galaxy_apps.home import NAME, Home
+from galaxy_apps.settings import Configuration, load
+from galaxy_apps.tidying import gateway_tidier, tidier
+from galaxy_apps.wiring import Place
 from galaxy_core.domain.tidying import EVERYDAY, OldKind, Tidied
+from galaxy_core.ports.clock import Clock
+from galaxy_core.services.tidying import Tidier
 
 __all__ = ["cleanup"]
 
@@ -32,19 +38,19 @@ def cleanup(
     is_json: bool,
 ) -> ExitCode:
     """Say what would be removed; with `is_applied`, remove it."""
-    place = open_place(config, machine)
+    configuration = load(config)
+    home, make = _meant(configuration, machine)
     ages = _ages(older_than, kinds or [])
     if not ages and older_than is None and not kinds:
-        ages = place.settings.retention.ages()
+        ages = configuration.settings.retention.ages()
     if not ages:
         raise UsageError(
             "nothing says how old is old: give --older-than DAYS or --kind KIND=DAYS, or set"
             " `retention`"
         )
-    configuration = load(config)
 
     async def work() -> Sequence[Tidied]:
-        async with tidier(configuration, place) as (tidy, clock):
+        async with make() as (tidy, clock):
             if is_applied:
                 return await tidy.tidy(ages, clock.now(), by=operator())
             return await tidy.look(ages, clock.now())
@@ -54,7 +60,26 @@ def cleanup(
         print_json({"is_applied": is_applied, "kinds": [_document(each) for each in found]})
     else:
         _print(found, is_applied=is_applied)
+        if home is not None:
+            write(f"The gateway's own folder, {home}, is tidied apart:")
+            write(f"  galaxy cleanup --machine {NAME}")
     return ExitCode.OK
+
+
+def _meant(
+    configuration: Configuration, machine: str | None
+) -> tuple[Path | None, Callable[[], AbstractAsyncContextManager[tuple[Tidier, Clock]]]]:
+    """Who tidies the folder that is meant; and the gateway's own, if that is left out."""
+    home = Home(configuration)
+    folder = home.layout.repo_path
+    if home.is_meant(machine):
+        here = [each for each in configuration.machines() if each.repo_path.resolve() == folder]
+        if not here:
+            return None, partial(gateway_tidier, home)
+        machine = here[0].name
+    place = Place(configuration.settings, configuration.machine(machine))
+    is_apart = place.layout.repo_path.resolve() != folder and home.layout.gateway_notes.exists()
+    return folder if is_apart else None, partial(tidier, configuration, place)
 
 
 def _ages(older_than: int | None, kinds: Sequence[str]) -> Mapping[OldKind, timedelta]:

@@ -398,3 +398,61 @@ def test_the_gateways_notes(layout: Layout, capsys: pytest.CaptureFixture[str]) 
     assert cleanup(capsys, "--kind", "notes=1", "--apply")["notes"]["count"] == 1
     assert connection.execute("SELECT key FROM notes").fetchall() == [(b"open",)]
     connection.close()
+
+
+@pytest.fixture
+def apart(layout: Layout) -> Layout:
+    """The gateway's own folder, beside that of its only machine."""
+    own = Layout(layout.repo_path / "gateway")
+    own.settings_folder.mkdir(parents=True)
+    config = json.loads((layout.settings_folder / "config.json").read_text())
+    config["machines"]["lab"]["repo_path"] = str(layout.repo_path)
+    (own.settings_folder / "config.json").write_text(json.dumps(config))
+    (own.settings_folder / "config.json").chmod(0o600)
+    os.chdir(own.repo_path)
+    anyio.run(deal, own)
+    anyio.run(chat, own)
+    own.outbox_archive.mkdir(parents=True)
+    (own.outbox_archive / "said.json").write_text('{"message": "Hello", "sent": true}')
+    os.utime(own.outbox_archive / "said.json", (OLD, OLD))
+    return own
+
+
+def test_the_gateways_folder_apart(
+    layout: Layout, apart: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is tidied by its name, and on record in its own trail; the machine's is left alone."""
+    before = tree(layout.archive)
+    words = ("--older-than", "30", "--machine", "gateway")
+    found = cleanup(capsys, *words)
+    assert (found["letters"]["count"], found["web"]["count"]) == (1, 1)
+    assert (apart.outbox_archive / "said.json").exists()
+    cleanup(capsys, *words, "--apply")
+    assert names(apart.outbox_archive) == set()
+    assert tree(layout.archive) == before
+    assert '"cleaned_up"' in apart.audit_log.read_text()
+    assert '"cleaned_up"' not in layout.audit_log.read_text()
+
+
+def test_a_folder_that_is_left_out_is_named(
+    layout: Layout, apart: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who tidies the machine's folder is told of the gateway's, and how it is meant."""
+    capsys.readouterr()
+    assert main(["cleanup", "--older-than", "30", "--apply"]) == ExitCode.OK
+    said = capsys.readouterr().out
+    assert f"{apart.repo_path}, is tidied apart" in said
+    assert "galaxy cleanup --machine gateway" in said
+    assert not (layout.archive / "done.json").exists()
+    assert (apart.outbox_archive / "said.json").exists()
+
+
+def test_the_gateways_folder_that_is_a_machines(
+    layout: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There it is the same to name the one or the other, and nothing is left out."""
+    anyio.run(deal, layout)
+    found = cleanup(capsys, "--older-than", "30")
+    assert cleanup(capsys, "--older-than", "30", "--machine", "gateway").keys() == found.keys()
+    assert main(["cleanup", "--older-than", "30"]) == ExitCode.OK
+    assert "is tidied apart" not in capsys.readouterr().out
