@@ -33,7 +33,9 @@ def install(
         is_system=is_system,
         impossible=systemd.impossible(),
     )
-    services = plan.services(names)
+    steps: list[str] = []
+    installer = Installer(systemd, steps.append if is_json else write, is_dry=is_dry)
+    services = plan.services(names, installed=installer.installed)
     for name in plan.missing():
         warn(f"galaxy: the agent needs {name}, which is not on PATH: {plan.path}")
     for name in plan.shell_only():
@@ -43,8 +45,6 @@ def install(
             "galaxy: this host does not let its users' services have "
             f"{', '.join(sorted(plan.impossible))}, so they go without; --system can"
         )
-    steps: list[str] = []
-    installer = Installer(systemd, steps.append if is_json else write, is_dry=is_dry)
     installer.install(plan, services)
     if is_json:
         print_json(

@@ -145,6 +145,11 @@ class Installer:
                 (ours if mark is not None and mark.is_unchanged else others).append(path)
         return ours, others
 
+    @property
+    def installed(self) -> frozenset[str]:
+        """Services of which a file of ours is there."""
+        return frozenset(name for name in FILES if self.found([name])[0])
+
     def units_of(self, file: Path) -> tuple[str, ...]:
         """What runs from a file: itself, or the instances of a template."""
         if "@." not in file.name:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from attrs import field, frozen
@@ -74,15 +74,21 @@ class Plan:
 
     # ---- which
 
-    def services(self, wanted: Sequence[str]) -> tuple[Service, ...]:
+    def services(
+        self, wanted: Sequence[str], *, installed: Collection[str] = ()
+    ) -> tuple[Service, ...]:
         """What is asked for; without names, all that the settings have use for.
 
+        What is `installed`, by name, is then meant, too: it is brought up to date with the rest.
         Raises `SettingsError` for what cannot be had.
         """
         for name in wanted:
             if (reason := self.obstacle(name)) is not None:
                 raise SettingsError(f"{name}: {reason}")
-        names = wanted or [n for n in NAMES if n != DASHBOARD and self.obstacle(n) is None]
+        by_name_only = {DASHBOARD} - {*installed}
+        names = wanted or [
+            name for name in NAMES if name not in by_name_only and self.obstacle(name) is None
+        ]
         return tuple(self._service(name) for name in NAMES if name in names)
 
     def obstacle(self, name: str) -> str | None:

@@ -243,6 +243,14 @@ def test_the_settings_say_what_is_needed(
     assert names - {HEALTH} == expected
 
 
+def test_what_was_installed_by_name_is_kept_up_to_date(tmp_path: Path) -> None:
+    """Whoever installs again after an upgrade means the dashboard, too; not what has no use."""
+    plan = plan_of(tmp_path, dispatcher="scripted")
+    names = {service.name for service in plan.services((), installed={DASHBOARD, AGENT})}
+    assert names - {HEALTH} == {HERMES, DASHBOARD}
+    assert [service.name for service in plan.services([HERMES], installed={DASHBOARD})] == [HERMES]
+
+
 def test_what_has_no_use_is_refused_by_name(tmp_path: Path) -> None:
     """With the reason, before anything is written."""
     plan = plan_of(tmp_path, dispatcher="scripted")
