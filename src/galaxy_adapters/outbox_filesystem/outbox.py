@@ -257,20 +257,25 @@ class FilesystemOutbox(Outbox):
         stamp = self._stamps.get(letter.name)
         if found is None or stamp == found.stamp:
             return found
+        held = self._held_as(found, letter)
         if stamp is None:
             # Not given out by this adapter, or done with: then the name may be a new letter's.
-            return found if self._holds(found, letter) else None
+            return found if held is not None else None
+        if held is not None and (held.receipts or held.is_sent):
+            # Nobody else writes receipts: a change of ours failed after its new file was there.
+            self._stamps[found.name] = found.stamp
+            return found
         name = self._box.fork(letter, arrived_ns=found.arrived_ns)
         return self._box.find(name)
 
-    def _holds(self, found: Found, letter: Letter) -> bool:
+    def _held_as(self, found: Found, letter: Letter) -> Letter | None:
+        """The letter in the file, if it is this one, however far it has been delivered."""
         try:
             held, _ = self._box.read(found)
         except (UnreadableFile, OSError):
-            return False
-        return evolve(held, receipts=(), is_sent=False) == evolve(
-            letter, receipts=(), is_sent=False
-        )
+            return None
+        unsent = evolve(letter, receipts=(), is_sent=False)
+        return held if evolve(held, receipts=(), is_sent=False) == unsent else None
 
     def _remember(self, name: str) -> None:
         found = self._box.find(name)

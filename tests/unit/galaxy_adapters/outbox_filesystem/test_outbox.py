@@ -10,9 +10,10 @@ import anyio
 import pytest
 from attrs import evolve
 
-from galaxy_adapters._files import FolderWatch
+from galaxy_adapters._files import FolderWatch, durable
 from galaxy_adapters.outbox_filesystem import FilesystemOutbox
 from galaxy_adapters.outbox_filesystem.notices import Notices
+from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.letter import Letter
 from galaxy_core.testing.clock import ManualClock, settle
 from galaxy_core.testing.factories import make_letter, make_receipt
@@ -69,6 +70,11 @@ class Machine:
 def machine(tmp_path: Path) -> Machine:
     """Give an empty outbox."""
     return Machine(tmp_path / "machine")
+
+
+def _fail(path: Path) -> None:
+    """Be a sync that the disk refuses."""
+    raise StorageUnavailable(f"Cannot sync {path}: the disk reported an input/output error.")
 
 
 async def messages(outbox: FilesystemOutbox) -> list[str]:
@@ -226,6 +232,30 @@ class TestReplaced:
         machine.drop("alert.json", {"message": "new"})
         await outbox.mark_sent(old)
         assert await messages(outbox) == ["new"]
+
+    @pytest.mark.parametrize("step", ["record", "mark_sent"])
+    async def test_by_a_change_of_ours_that_failed(
+        self, machine: Machine, monkeypatch: pytest.MonkeyPatch, step: str
+    ) -> None:
+        """A sync that fails once the new content has its name makes no second letter of it."""
+        outbox = machine.outbox()
+        machine.drop("answer.json", {"message": "done", "mood": "of somebody else's making"})
+        (letter,) = await outbox.pending()
+        letter = await outbox.record(letter, make_receipt(chat_id="1"))
+        with monkeypatch.context() as patch:
+            patch.setattr(durable, "sync_directory", _fail)
+            lost = outbox.record(letter, make_receipt(chat_id="2"))
+            with pytest.raises(StorageUnavailable):
+                await (lost if step == "record" else outbox.mark_sent(letter))
+            lost.close()
+        letter = await outbox.record(letter, make_receipt(chat_id="3"))
+        letter = await outbox.record(letter, make_receipt(chat_id="2"))
+        await outbox.mark_sent(letter)
+        assert await messages(outbox) == []
+        assert machine.sent == ["answer.json"]
+        kept = machine.sent_object("answer.json")["receipts"]
+        assert isinstance(kept, list)
+        assert [receipt["chat_id"] for receipt in kept] == ["1", "3", "2"]
 
     async def test_taken_away(self, machine: Machine) -> None:
         """A letter that somebody removed meanwhile is not put back."""
