@@ -27,6 +27,8 @@ def install(
     _check(names)
     systemd = Systemd(environ=environment(), is_system=is_system)
     systemd.require()
+    if not is_dry:
+        systemd.require_rights()
     plan = Plan(
         configuration=load(config),
         environ=environment(),
@@ -69,6 +71,8 @@ def uninstall(*, names: Sequence[str], is_system: bool, is_dry: bool, is_json: b
     _check(names)
     systemd = Systemd(environ=environment(), is_system=is_system)
     systemd.require()
+    if not is_dry:
+        systemd.require_rights()
     steps: list[str] = []
     installer = Installer(systemd, steps.append if is_json else write, is_dry=is_dry)
     is_clean = installer.uninstall(names)

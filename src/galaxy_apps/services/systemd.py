@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -66,6 +67,13 @@ class Systemd:
             )
             raise ServicesUnavailable(
                 f"The service manager does not answer ({_said(answer)}); {hint}."
+            )
+
+    def require_rights(self) -> None:
+        """Raises `ServicesUnavailable` where this user may not change the manager's units."""
+        if self.is_system and os.geteuid() != 0:
+            raise ServicesUnavailable(
+                "Only root changes the system's services: use sudo, or leave out --system."
             )
 
     def impossible(self) -> frozenset[str]:

@@ -6,11 +6,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from galaxy_apps.services.installing import make_folders
+from galaxy_apps.services.systemd import ServicesUnavailable, Systemd
 from galaxy_core.domain.errors import StorageUnavailable
 
 USER, GROUP = 12_345, 23_456
@@ -33,6 +35,17 @@ def test_missing_folders_are_made(tmp_path: Path) -> None:
     make_folders([there, missing], (os.geteuid(), os.getegid()))
     assert missing.is_dir()
     assert there.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("is_system, user", [(True, USER), (True, 0), (False, USER)])
+def test_only_root_changes_the_systems_services(
+    monkeypatch: pytest.MonkeyPatch, user: int, *, is_system: bool
+) -> None:
+    """Said in a sentence before anything is stopped or written; reading needs no rights."""
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    refusal = pytest.raises(ServicesUnavailable, match="use sudo")
+    with refusal if is_system and user != 0 else nullcontext():
+        Systemd(environ={}, is_system=is_system).require_rights()
 
 
 @as_root
