@@ -67,7 +67,7 @@ class OwnServerSettings:
     start_patience: timedelta = timedelta(seconds=60)
     stop_grace: timedelta = timedelta(seconds=5)
     longest_backoff: timedelta = timedelta(seconds=30)
-    stillness_patience: timedelta = timedelta(seconds=5)
+    stillness_patience: timedelta = timedelta(seconds=4)
     """How long it may leave health calls unanswered and do nothing at all before it is replaced."""
     hang_patience: timedelta = timedelta(seconds=45)
     """The same for one that does something: a busy one was silent for 32 s, and answered."""
