@@ -165,7 +165,10 @@ class Examination:
     # ---- around them
 
     async def _clock(self) -> Sequence[Check]:
-        read = [await place.presence().read() for place in self._places]
+        from galaxy_adapters.presence_json import JsonPresence
+
+        gateway = JsonPresence(self._home.layout, is_gateway=True)
+        read = [await one.read() for one in (*(p.presence() for p in self._places), gateway)]
         beats = [heartbeat for heartbeat in read if heartbeat is not None]
         return [checks.clock(beats, self._home.clock().now())]
 
@@ -234,8 +237,8 @@ class Examination:
                 key=key,
                 level=Level.UNWELL if self._is_patient else Level.DOUBTFUL,
                 text="No model provider is set up",
-                remedy="Run: opencode auth login (or set a variable like ANTHROPIC_API_KEY). "
-                "`galaxy doctor` asks opencode itself.",
+                remedy="Run: opencode auth login (or set a variable like ANTHROPIC_API_KEY)."
+                + " `galaxy doctor` asks opencode itself." * (not self._is_patient),
                 machine=name,
             )
         ]
@@ -333,15 +336,37 @@ def _failed(name: str, error: str) -> Check:
     return Check(
         key=name,
         level=Level.UNWELL,
-        text=f"{name} cannot be looked at: {error.rstrip('.')}",
+        text=f"{_subject(name)} cannot be looked at: {error.rstrip('.')}",
         remedy="Is the folder there, and its disk, and may this user read it?",
     )
+
+
+_SUBJECTS = {
+    "agent": "opencode serve",
+    "hermes": "Hermes' sign of life",
+    "gateway": "The gateway's sign of life",
+    "queue": "The queue",
+    "dead": "The list of dead letters",
+    "outbox": "The outbox",
+    "disk": "The disk",
+    "audit": "The audit trail",
+    "clock": "The clock",
+    "secrets": "Who can read the secrets",
+    "tools": "The PATH",
+    "provider": "The model provider",
+}
+
+
+def _subject(look: str) -> str:
+    """What a look is at, for people."""
+    kind, _, machine = look.partition(":")
+    return f"{_SUBJECTS[kind]} of {machine}" if machine else _SUBJECTS[kind]
 
 
 def _late(name: str, limit: timedelta) -> Check:
     return Check(
         key=name,
         level=Level.UNWELL,
-        text=f"{name} gave no answer within {limit.total_seconds():.1f} s",
+        text=f"{_subject(name)} gave no answer within {limit.total_seconds():.1f} s",
         remedy="What it needs is overloaded or hangs: run `galaxy doctor`, which waits longer.",
     )

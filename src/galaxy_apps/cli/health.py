@@ -13,7 +13,7 @@ from galaxy_apps.cli.place import plural, run
 from galaxy_apps.exit_codes import ExitCode
 from galaxy_apps.health import Examination
 from galaxy_apps.home import Home
-from galaxy_apps.settings import Configuration, load
+from galaxy_apps.settings import OPEN_TO_OTHERS, Configuration, load
 from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.health import Check
 from galaxy_core.domain.insight import Level
@@ -45,7 +45,9 @@ def doctor(*, config: Path | None, is_json: bool) -> ExitCode:
     configuration = load(config)
 
     def tell(checks: Sequence[Check]) -> None:
-        every = [*_settings_checks(configuration), *checks]
+        told = {OPEN_TO_OTHERS} if _tells_open(checks) else set()
+        doubts = [warning for warning in configuration.warnings if warning not in told]
+        every = [*map(_settings_check, doubts), *checks]
         if is_json:
             print_json(_document(every))
         else:
@@ -107,16 +109,18 @@ def _document(checks: Sequence[Check]) -> dict[str, Any]:
     }
 
 
-def _settings_checks(configuration: Configuration) -> list[Check]:
-    return [
-        Check(
-            key="settings",
-            level=Level.DOUBTFUL,
-            text=f"Settings: {warning}",
-            remedy="Change it in the settings, then run: galaxy config check.",
-        )
-        for warning in configuration.warnings
-    ]
+def _settings_check(warning: str) -> Check:
+    return Check(
+        key="settings",
+        level=Level.DOUBTFUL,
+        text=f"Settings: {warning}",
+        remedy="Change it in the settings, then run: galaxy config check.",
+    )
+
+
+def _tells_open(checks: Sequence[Check]) -> bool:
+    """Whether it is said, with the command that mends it, that others can read secrets."""
+    return any(check.key == "secrets" and not check.is_well for check in checks)
 
 
 def _print_advice(checks: Sequence[Check]) -> None:

@@ -3,7 +3,7 @@
 from galaxy_apps.settings.channels import RateSettings, TelegramSettings, TranscriptionSettings
 from galaxy_apps.settings.effective import effective
 from galaxy_apps.settings.environment import environment, variables
-from galaxy_apps.settings.load import FILE, Configuration, load
+from galaxy_apps.settings.load import FILE, OPEN_TO_OTHERS, Configuration, load
 from galaxy_apps.settings.machine import Machine
 from galaxy_apps.settings.model import (
     DispatcherKind,
@@ -19,6 +19,7 @@ from galaxy_apps.settings.secret import MASK, Secret
 __all__ = [
     "FILE",
     "MASK",
+    "OPEN_TO_OTHERS",
     "Configuration",
     "DispatcherKind",
     "Machine",

@@ -22,6 +22,8 @@ from galaxy_apps.settings.secret import Secret
 FILE = Path(".galaxy", "config.json")
 MARK = ".sisyphus"
 PLACEHOLDER = "CHANGE-ME"
+OPEN_TO_OTHERS = "it holds secrets and others can read it; run: chmod 600 on it"
+"""A warning."""
 _TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]+")
 SECRET_KEYS = frozenset({"telegram_token", "password", "jwt_secret", "secret", "api_key", "token"})
 
@@ -180,7 +182,7 @@ def _warnings(raw: Mapping[str, Any], mode: int) -> list[str]:
     if old:
         warnings.append(f"settings of the original that mean nothing here: {', '.join(old)}")
     if mode & 0o077 and _holds_secret(raw):
-        warnings.append("it holds secrets and others can read it; run: chmod 600 on it")
+        warnings.append(OPEN_TO_OTHERS)
     return warnings
 
 

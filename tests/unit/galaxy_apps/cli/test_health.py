@@ -17,6 +17,8 @@ from galaxy_adapters.presence_json import JsonPresence
 from galaxy_apps import health as looking
 from galaxy_apps.cli.main import main
 from galaxy_apps.exit_codes import ExitCode
+from galaxy_apps.home import Home
+from galaxy_apps.settings import load
 from galaxy_core.domain.audit import AuditEvent
 from galaxy_core.domain.health import Check
 from galaxy_core.domain.operations import ChannelSign, Heartbeat
@@ -124,6 +126,15 @@ def test_a_clock_that_was_set_back(folder: Path, capsys: pytest.CaptureFixture[s
     assert seen(capsys)["clock"]["level"] == "doubtful"
 
 
+def test_a_gateways_clock_that_was_set_back(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder may have no Hermes that beats."""
+    all_well(folder)
+    beat(folder, age=-3600, is_gateway=True)
+    assert seen(capsys)["clock"]["level"] == "doubtful"
+
+
 def test_secrets_that_others_can_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With the command that mends it."""
     all_well(folder)
@@ -193,8 +204,17 @@ def test_a_look_that_hangs_holds_up_nobody(
         main(["health"])
     assert raised.group_contains(Ended, match="1", depth=1)
     text = capsys.readouterr().out
-    assert "✗ disk:lab gave no answer within 1.5 s" in text
+    assert "✗ The disk of lab gave no answer within 1.5 s" in text
     assert "✓ Hermes on lab is alive" in text
+
+
+def test_what_cannot_be_looked_at_has_a_name_for_people(folder: Path) -> None:
+    """Each look that fails or hangs is told as what it is at, not by a word of the program."""
+    examination = looking.Examination(Home(load(folder / ".galaxy" / "config.json")))
+    sentences = [looking._late(look, looking.LIMIT).text for look in examination._looks()]
+    assert len(set(sentences)) == len(sentences) > 10
+    assert all(" gave no answer within 1.5 s" in each for each in sentences)
+    assert not any(":" in each for each in sentences)
 
 
 def test_a_check_that_cannot_run_blames_nobody(
@@ -222,13 +242,15 @@ def test_the_doctor_says_what_to_type(folder: Path, capsys: pytest.CaptureFixtur
     """Only what is wrong, the worst first, the settings' doubts too; the log is left alone."""
     all_well(folder)
     beat(folder, age=60)
-    (folder / ".galaxy" / "config.json").chmod(0o644)
+    config = folder / ".galaxy" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"ntfy_topic": "x"}))
+    config.chmod(0o644)
     main(["doctor"])
     text = capsys.readouterr().out
     numbered = re.findall(r"(?m)^\d+\. (.)", text)
     assert numbered == sorted(numbered, key="✗⚠".index)
     assert {"✗", "⚠"} == set(numbered)
-    assert "chmod 600" in text
+    assert text.count("chmod 600") == 1
     assert "✓" not in text
     assert not Layout(folder).health_log.exists()
 
