@@ -15,6 +15,8 @@ __all__ = ["SystemClock"]
 class SystemClock(Clock):
     """`Clock` of the operating system."""
 
+    follows_event_loop = True
+
     def now(self) -> datetime:
         return datetime.now(UTC)
 

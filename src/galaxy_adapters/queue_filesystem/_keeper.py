@@ -151,7 +151,7 @@ class Keeper:
                 self.tell(error)
                 await self._rest(self.clock.sleep(_AFTER_FAILURE))
                 continue
-            await self._rest(wait_or_sleep(wish.wait, self.clock, self._until_due()))
+            await self._rest(wait_or_sleep(wish, self.clock, self._until_due()))
 
     async def _rest(self, sleep: Awaitable[None]) -> None:
         self._is_resting = True

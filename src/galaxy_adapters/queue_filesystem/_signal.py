@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import anyio
@@ -23,17 +22,19 @@ class Signal:
         changed.set()
 
 
-async def wait_or_sleep(
-    wait: Callable[[], Awaitable[object]], clock: Clock, nap: timedelta | None
-) -> None:
-    """Return when `wait` does or after `nap`; None is no limit."""
+async def wait_or_sleep(change: anyio.Event, clock: Clock, nap: timedelta | None) -> None:
+    """Return when `change` is set or after `nap`; None is no limit."""
     if nap is None:
-        await wait()
+        await change.wait()
+        return
+    if clock.follows_event_loop:
+        with anyio.move_on_after(nap.total_seconds()):
+            await change.wait()
         return
     async with anyio.create_task_group() as group:
 
         async def run() -> None:
-            await wait()
+            await change.wait()
             group.cancel_scope.cancel()
 
         group.start_soon(run, name="queue.change")

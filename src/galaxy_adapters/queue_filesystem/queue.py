@@ -342,7 +342,7 @@ class FilesystemOrderQueue(OrderQueue):
                 if left <= timedelta(0):
                     return False
                 nap = left if nap is None else min(nap, left)
-            await wait_or_sleep(changed.wait, self._clock, nap)
+            await wait_or_sleep(changed, self._clock, nap)
 
     # ---- what we hold
 

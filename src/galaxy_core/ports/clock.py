@@ -10,6 +10,13 @@ from typing import Protocol
 class Clock(Protocol):
     """Time of day, and time that only goes forward."""
 
+    follows_event_loop: bool = False
+    """Whether `sleep` and a deadline of the event loop mean the same.
+
+    Who waits for something with a limit may use such a deadline then, which is quicker than a
+    task that sleeps.  False for a clock that is moved by hand.
+    """
+
     @abstractmethod
     def now(self) -> datetime:
         """The time of day, aware, in UTC.  May jump."""

@@ -43,6 +43,10 @@ async def wait_for_event(event: anyio.Event, clock: Clock, patience: timedelta |
     if patience is None:
         await event.wait()
         return True
+    if clock.follows_event_loop:
+        with anyio.move_on_after(patience.total_seconds()):
+            await event.wait()
+        return event.is_set()
     async with anyio.create_task_group() as tasks:
 
         async def give_up() -> None:
