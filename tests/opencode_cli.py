@@ -15,6 +15,7 @@ from galaxy_adapters.dispatch_opencode_cli import OpencodeCliDispatcher, Opencod
 from galaxy_core.domain.delivery import Finding, Ticket
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.run import RunRequest
+from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.dispatcher import Dispatcher
 from galaxy_core.testing.contracts.dispatcher import DispatcherFeatures, DispatcherHarness
 from galaxy_core.testing.contracts.dispatcher_harness import is_alive, sleeper
@@ -34,8 +35,14 @@ class OpencodeCliHarness(DispatcherHarness):
     dispatcher: OpencodeCliDispatcher
 
     def __init__(
-        self, folder: Path, binary: Path, environment: Mapping[str, str], model_url: str
+        self,
+        folder: Path,
+        binary: Path,
+        environment: Mapping[str, str],
+        model_url: str,
+        clock: Clock | None = None,
     ) -> None:
+        self.clock = clock or SystemClock()
         self.state, self.binary, self.environment = folder / "state", binary, environment
         self.directory = write_opencode_project(folder / "project", model_url)
         self.asking_directory = write_opencode_project(
@@ -44,7 +51,7 @@ class OpencodeCliHarness(DispatcherHarness):
         self.dispatcher = self._new()
 
     def _new(self) -> OpencodeCliDispatcher:
-        return make_dispatcher(self.state, self.binary, self.environment)
+        return make_dispatcher(self.state, self.binary, self.environment, self.clock)
 
     async def crash_caller(self) -> Dispatcher:
         """Do what the kernel does for a process that is killed: close its end of the pipes."""
@@ -90,8 +97,9 @@ class RealOpencodeCliHarness(OpencodeCliHarness):
         binary: Path,
         environment: Mapping[str, str],
         model: ScriptedModelServer,
+        clock: Clock | None = None,
     ) -> None:
-        super().__init__(folder, binary, environment, model.url)
+        super().__init__(folder, binary, environment, model.url, clock)
         self.model = model
 
     async def count(self, prompt: str) -> int:
@@ -136,12 +144,12 @@ async def killed_hermes(harness: OpencodeCliHarness) -> None:
 
 
 def make_dispatcher(
-    state: Path, binary: Path, environment: Mapping[str, str]
+    state: Path, binary: Path, environment: Mapping[str, str], clock: Clock | None = None
 ) -> OpencodeCliDispatcher:
     """Make a dispatcher, as a Hermes that starts would."""
     settings = OpencodeCliSettings(binary=binary, grace=timedelta(seconds=1))
     return OpencodeCliDispatcher(
-        state=state, environment=environment, clock=SystemClock(), settings=settings
+        state=state, environment=environment, clock=clock or SystemClock(), settings=settings
     )
 
 

@@ -14,7 +14,7 @@ from typing import Self
 import anyio
 import httpx
 from anyio.abc import TaskStatus
-from attrs import define
+from attrs import define, field
 
 from galaxy_adapters.clock_system import SystemClock
 from galaxy_adapters.dispatch_opencode_server import (
@@ -24,6 +24,7 @@ from galaxy_adapters.dispatch_opencode_server import (
     OwnServerSettings,
     SettlingTimes,
 )
+from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.dispatcher import Dispatcher
 from galaxy_core.testing.contracts.dispatcher import DispatcherFeatures, DispatcherHarness
 from galaxy_core.testing.opencode_project import write_opencode_project
@@ -41,6 +42,8 @@ class Site:
     defaults: OpencodeDefaults | None = None
     count: Callable[[str], int] | None = None
     """How often the model was given a prompt; None asks the fake server itself."""
+    clock: Clock = field(factory=SystemClock)
+    """The dispatchers' own."""
 
     def server(self, *, outlives_us: bool = True) -> OwnServer:
         """Describe the machine's own server; the same one for everybody."""
@@ -55,7 +58,7 @@ class Site:
 
     def dispatcher(self, server: OwnServer) -> OpencodeServerDispatcher:
         """Make a dispatcher, as a Hermes that starts would."""
-        return OpencodeServerDispatcher(server, clock=SystemClock(), defaults=self.defaults)
+        return OpencodeServerDispatcher(server, clock=self.clock, defaults=self.defaults)
 
     def project(self, folder: Path, permission: Mapping[str, JSON] | None = None) -> Path:
         """Make a project folder."""

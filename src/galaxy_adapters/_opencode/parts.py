@@ -173,13 +173,24 @@ def _number(value: object) -> float:
 
 def age(message: Json, now: datetime) -> timedelta:
     """How long ago a message was made, by its server's clock."""
-    created = _members(_members(message.get("info")).get("time")).get("created")
+    made = made_at(message.get("info"))
+    return now - made if made is not None else timedelta(0)
+
+
+def is_complete(info: object) -> bool:
+    """Whether a message has come to its end."""
+    return bool(_members(_members(info).get("time")).get("completed"))
+
+
+def made_at(info: object) -> datetime | None:
+    """When a message or a session was made, by its server's clock; None when it does not say."""
+    created = _members(_members(info).get("time")).get("created")
     if not isinstance(created, int | float):
-        return timedelta(0)
+        return None
     try:
-        return now - datetime.fromtimestamp(created / 1000, UTC)
+        return datetime.fromtimestamp(created / 1000, UTC)
     except (ValueError, OverflowError, OSError):  # no moment that there is
-        return timedelta(0)
+        return None
 
 
 def retrying(status: Json) -> ProviderRetrying:

@@ -103,7 +103,7 @@ class Aftermath:
     @property
     def is_torn(self) -> bool:
         """Whether the last answer never came to its end, or is being written."""
-        return bool(self.answers) and not _is_complete(self.answers[-1]["info"])
+        return bool(self.answers) and not parts.is_complete(self.answers[-1]["info"])
 
     @property
     def is_finished(self) -> bool:
@@ -113,7 +113,7 @@ class Aftermath:
         info = self.answers[-1]["info"]
         if info.get("error"):
             return True
-        if not _is_complete(info) or not info.get("finish"):
+        if not parts.is_complete(info) or not info.get("finish"):
             return False
         return str(info["finish"]) not in _GOES_ON or self.refused is not None
 
@@ -139,12 +139,7 @@ def judge(aftermath: Aftermath, *, bus_error: Json | None, is_cancelled: bool) -
         return _failed(f"The agent stopped because it was refused: {parts.refused_what(refused)}.")
     if not info:
         return _broken_off("The agent stopped before it answered.")
-    return judge_finish(str(info.get("finish") or "") if _is_complete(info) else None)
-
-
-def _is_complete(info: Json) -> bool:
-    time = info.get("time")
-    return isinstance(time, dict) and bool(time.get("completed"))
+    return judge_finish(str(info.get("finish") or "") if parts.is_complete(info) else None)
 
 
 def judge_finish(finish: str | None) -> RunEnded:

@@ -306,6 +306,7 @@ class OpencodeCliDispatcher(Dispatcher):
             environment=self._environment,
             state=self._state,
             grace=self._settings.grace,
+            now=self._clock.now(),
         )
         # Until the run has come to its end nobody knows what the session holds.
         known = self._known.pop(errand.session, None)

@@ -6,13 +6,14 @@ import json
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO
 
 from attrs import field, frozen
 
 from galaxy_adapters._opencode import child_environment
+from galaxy_adapters._opencode.steady import steady_clock
 from galaxy_adapters.dispatch_opencode_cli.process import SupervisedProcess
 from galaxy_adapters.dispatch_opencode_cli.tickets import MARKER, Errand, sent_text
 from galaxy_core.domain.errors import DispatchRejected
@@ -31,6 +32,7 @@ class Launch:
     environment: Mapping[str, str] = field(repr=False)
     state: Path
     grace: timedelta
+    now: datetime
 
     @asynccontextmanager
     async def process(
@@ -56,6 +58,7 @@ class Launch:
     def _environment(self, directory: Path, errand: Errand, system: Path | None) -> dict[str, str]:
         additions = {
             MARKER: errand.run,
+            **steady_clock(errand.after, self.now),
             "OPENCODE_PERMISSION": _permission(self.environment.get("OPENCODE_PERMISSION")),
         }
         if system is not None:

@@ -1,33 +1,71 @@
 """What a session holds after our message: by this a turn is judged.
 
 The answer's text is taken from here and not from the stream, which may have been broken.
+
+After is what sorts after it by its id, and what names it as its prompt.  An answer that does only
+the latter was made after the clock was set back: it lies before the message, and was given later.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
+
 from galaxy_adapters._opencode.verdict import Aftermath
-from galaxy_adapters.dispatch_opencode_server.client import OpencodeClient
+from galaxy_adapters.dispatch_opencode_server.client import Json, OpencodeClient
+from galaxy_adapters.dispatch_opencode_server.tickets import Errand
 
 _LARGEST_PAGE = 100
 
 
 async def read_aftermath(
     client: OpencodeClient,
-    session: str,
-    message_id: str,
+    errand: Errand,
     *,
     expected: int,
     continues_by_itself: bool = False,
+    strays: Container[str] = frozenset(),
+    is_searched: bool = False,
 ) -> Aftermath:
-    """Read what came of `message_id`; `expected` is how many messages there may be.
+    """Read what came of a message; `expected` is how many messages there may be.
 
-    `continues_by_itself` takes later prompts for those of a plugin, and not of a person.
+    `continues_by_itself` takes later prompts for those of a plugin, and not of a person.  `strays`
+    are answers that were seen to be made after the clock was set back; `is_searched` looks for
+    such ones in the whole session.
     """
+    session, message_id = errand.session, errand.message
     limit = min(max(expected, 2), _LARGEST_PAGE)
     page, cursor = await client.newest_messages(session, limit)
     messages = page
-    while cursor and page and str(messages[0]["info"]["id"]) > message_id:
+    while cursor and page and (is_searched or str(messages[0]["info"]["id"]) > message_id):
         page, cursor = await client.newest_messages(session, _LARGEST_PAGE, before=cursor)
         messages = [*page, *messages]
-    aftermath = Aftermath(messages=tuple(m for m in messages if str(m["info"]["id"]) > message_id))
-    return aftermath if continues_by_itself else aftermath.own()
+    after, before = _parted(messages, message_id, strays)
+    aftermath = Aftermath(messages=tuple(after))
+    aftermath = aftermath if continues_by_itself else aftermath.own()
+    if not before or aftermath.is_finished or aftermath.is_overtaken:
+        return aftermath
+    return Aftermath(messages=(*aftermath.messages, *_first_answer(before)))
+
+
+def _parted(
+    messages: Sequence[Json], message_id: str, strays: Container[str]
+) -> tuple[list[Json], list[Json]]:
+    """Tell what lies after the message from answers that were made when the clock was back."""
+    after: list[Json] = []
+    before: list[Json] = []
+    for message in messages:
+        info = message["info"]
+        is_after = str(info["id"]) > message_id
+        if str(info["id"]) in strays or (not is_after and info.get("parentID") == message_id):
+            before.append(message)
+        elif is_after:
+            after.append(message)
+    return after, before
+
+
+def _first_answer(strays: Sequence[Json]) -> Sequence[Json]:
+    """Leave out what was said again after the first answer that is one."""
+    for place in range(1, len(strays) + 1):
+        if Aftermath(messages=tuple(strays[:place])).is_finished:
+            return strays[:place]
+    return strays

@@ -10,12 +10,14 @@ import json
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
 import httpx
 from attrs import field, frozen
 
+from galaxy_adapters._opencode.parts import made_at
 from galaxy_adapters.dispatch_opencode_server.stream import decoded_events
 from galaxy_core.domain.errors import (
     DispatcherUnavailable,
@@ -181,6 +183,16 @@ class OpencodeClient:
         return str(
             (await self._call("POST", "/session", {"title": title}, directory=directory))["id"]
         )
+
+    async def time(self, directory: str) -> datetime | None:
+        """Tell the time of day that it dates messages with; None when it does not say.
+
+        No call gives it, so a session is made, whose date is the time, and removed again.
+        """
+        body = {"title": "What time is it?"}
+        made = await self._call("POST", "/session", body, directory=directory)
+        await self._call("DELETE", _session(str(made["id"])))
+        return made_at(made)
 
     async def session(self, session: str) -> Json:
         """Read what a session is.  Raises `CallNotFound`."""

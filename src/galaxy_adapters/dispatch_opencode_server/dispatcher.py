@@ -12,13 +12,15 @@ import anyio
 import anyio.abc
 from attrs import field, frozen
 
-from galaxy_adapters._opencode import Choice, choose, is_same_folder
+from galaxy_adapters._opencode import Choice, choose
 from galaxy_adapters._opencode.parts import age
+from galaxy_adapters._opencode.steady import is_ahead_by
 from galaxy_adapters.dispatch_opencode_server.aftermath import read_aftermath
 from galaxy_adapters.dispatch_opencode_server.catalogue import Catalogue
 from galaxy_adapters.dispatch_opencode_server.client import CallNotFound, OpencodeClient
 from galaxy_adapters.dispatch_opencode_server.events import EventHub, Sighting
-from galaxy_adapters.dispatch_opencode_server.ids import CLOCK_TOLERANCE, MessageIds, is_ahead_by
+from galaxy_adapters.dispatch_opencode_server.ids import MessageIds
+from galaxy_adapters.dispatch_opencode_server.reuse import Kept, kept
 from galaxy_adapters.dispatch_opencode_server.run import SETTLED, Run
 from galaxy_adapters.dispatch_opencode_server.servers import KNOWN_MAJOR, Servers
 from galaxy_adapters.dispatch_opencode_server.settling import Settling, SettlingTimes
@@ -122,15 +124,12 @@ class OpencodeServerDispatcher:
         client = await self._client()
         directory = str(request.directory)
         choice = await self._choice(client, request, session)
-        now = self._clock.now()
         known = session.session_id if session and session.dispatcher in (None, NAME) else None
-        kept = await self._usable(client, known, directory)
-        chosen = kept or await client.create_session(
-            directory, request.title or f"Order {request.order_id}"
-        )
+        usable = await self._kept(client, known, directory)
+        title = request.title or f"Order {request.order_id}"
         errand = Errand(
-            session=chosen,
-            message=self._ids.next(now),
+            session=usable.session if usable else await client.create_session(directory, title),
+            message=self._ids.next(self._clock.now(), after=usable.newest if usable else None),
             directory=directory,
             agent=choice.agent,
             model=choice.model,
@@ -144,8 +143,8 @@ class OpencodeServerDispatcher:
             message_id=errand.message,
             attempt=attempt,
             kind=kind,
-            created_at=now,
-            is_session_replaced=kept is None and bool(session and session.session_id),
+            created_at=self._clock.now(),
+            is_session_replaced=usable is None and bool(session and session.session_id),
             data=errand.data,
         )
 
@@ -172,31 +171,16 @@ class OpencodeServerDispatcher:
             default_model=self._defaults.model,
         )
 
-    async def _usable(
+    async def _kept(
         self, client: OpencodeClient, session: str | None, directory: str
-    ) -> str | None:
+    ) -> Kept | None:
         """Look whether a session can take the next message; None when another has to."""
         if session is None or not session.startswith(_SESSION_PREFIX):
             return None
         seen = self._hub.sighting(session)
         if seen and seen.directory == directory and seen.at <= self._clock.now():
-            return session
-        try:
-            known = await client.session(session)
-            newest, _ = await client.newest_messages(session, 1)
-        except CallNotFound:
-            return None
-        if not is_same_folder(str(known.get("directory")), directory):
-            # A session works in the folder that it was made in, whatever is asked of it.
-            return None
-        if newest:
-            ahead = is_ahead_by(str(newest[-1]["info"]["id"]), self._clock.now())
-            if ahead > CLOCK_TOLERANCE:
-                # The clock was set back: a message that sorts before the ones that are there is
-                # taken for answered, and nothing would happen.
-                return None
-            await anyio.sleep(max(0.0, ahead.total_seconds()))
-        return session
+            return Kept(session=session)
+        return await kept(client, self._clock, session, directory)
 
     # ---- asking
 
@@ -227,10 +211,10 @@ class OpencodeServerDispatcher:
         is_busy = bool(family & (await client.status(errand.directory)).keys())
         aftermath = await read_aftermath(
             client,
-            errand.session,
-            errand.message,
+            errand,
             expected=10,
             continues_by_itself=project.continues_by_itself,
+            is_searched=is_ahead_by(errand.message, self._clock.now()) > timedelta(0),
         )
         if is_busy and not aftermath.is_overtaken:
             return Finding.RUNNING
@@ -270,21 +254,21 @@ class OpencodeServerDispatcher:
             async with aclosing(run.events()) as events:
                 async for event in events:
                     if isinstance(event, RunEnded):
-                        self._remember(errand)
+                        self._remember(errand, run.newest)
                     yield event
         finally:
             self._cancelled.discard(ticket.message_id)
             if self._followed.get(errand.session) == errand.message:
                 del self._followed[errand.session]
 
-    def _remember(self, errand: Errand) -> None:
+    def _remember(self, errand: Errand, newest: str) -> None:
         """Take note that the session is there, unless its newest message is from the future.
 
-        The clock may have been set back since that message was sent: by this run, or by an earlier
+        The clock may have been set back since that message was made: by this run, or by an earlier
         one that is only read here.
         """
         now = self._clock.now()
-        if is_ahead_by(errand.message, now) <= timedelta(0):
+        if is_ahead_by(newest, now) <= timedelta(0):
             self._hub.remember(errand.session, Sighting(directory=errand.directory, at=now))
 
     async def answer(self, ticket: Ticket, request_id: RequestId, answer: Answer) -> None:

@@ -5,11 +5,12 @@
 // without it, and is put where opencode looks for it while it starts. Once the server listens, the
 // variable is made invisible to copies of the environment, which is what tools are started with;
 // opencode's own plugins read it by name and still find it.
+require("../_opencode/steady_clock.js");
+
 const name = "OPENCODE_SERVER_PASSWORD";
 const value = require("fs").readFileSync(0, "utf8").trim();
 const log = console.log;
 
-delete process.env.BUN_INSPECT_PRELOAD;
 process.env[name] = value;
 console.log = (...words) => {
   if (String(words[0]).includes("listening")) {

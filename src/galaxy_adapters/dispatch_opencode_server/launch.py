@@ -21,6 +21,7 @@ import structlog
 from attrs import frozen
 
 from galaxy_adapters._opencode import child_environment, without_ansi
+from galaxy_adapters._opencode.steady import PRELOAD
 from galaxy_adapters._processes import ProcessIdentity, identify
 from galaxy_core.domain.errors import DispatcherUnavailable
 
@@ -30,7 +31,8 @@ MARKER = "GALAXY_SERVER_ID"
 _LISTENING = re.compile(r"listening on (https?://\S+)")
 _POLL_SECONDS = 0.03
 _LOG_TAIL = 4096
-_PRELOAD = Path(__file__).with_name("hide_password.js")
+_HIDE_PASSWORD = Path(__file__).with_name("hide_password.js")
+"""Gives opencode a steady clock, too."""
 
 # `cd` in the child: posix_spawn knows no working directory. The shell is replaced at once.
 _IN_FOLDER = ("/bin/sh", "-c", 'cd -- "$1" && shift && exec "$@"', "sh")
@@ -56,7 +58,7 @@ def spawn(launch: Launch, *, scope: tuple[str, ...] = ()) -> ProcessIdentity:
     """Start it; returns at once.  Raises `DispatcherUnavailable` when it cannot be started."""
     additions = {MARKER: launch.server_id}
     if launch.is_password_hidden:
-        additions["BUN_INSPECT_PRELOAD"] = str(_PRELOAD)
+        additions[PRELOAD] = str(_HIDE_PASSWORD)
     else:
         additions["OPENCODE_SERVER_PASSWORD"] = launch.password
     environment = child_environment(

@@ -16,6 +16,7 @@ import anyio.to_thread
 from attrs import define, evolve, field
 
 from galaxy_adapters._opencode import parts
+from galaxy_adapters._opencode.steady import is_ahead_by
 from galaxy_adapters._opencode.verdict import Aftermath, judge
 from galaxy_adapters.dispatch_opencode_server.aftermath import read_aftermath
 from galaxy_adapters.dispatch_opencode_server.attachments import file_parts
@@ -34,7 +35,14 @@ from galaxy_adapters.dispatch_opencode_server.tickets import Errand
 from galaxy_adapters.dispatch_opencode_server.turn import Turn
 from galaxy_adapters.dispatch_opencode_server.watch import Watch
 from galaxy_core.domain.errors import DispatcherUnavailable, GalaxyError
-from galaxy_core.domain.run import RunEnded, RunEvent, RunRequest, RunStarted, Verdict
+from galaxy_core.domain.run import (
+    Noticed,
+    RunEnded,
+    RunEvent,
+    RunRequest,
+    RunStarted,
+    Verdict,
+)
 
 _T = TypeVar("_T")
 
@@ -42,6 +50,10 @@ _RETRY_SECONDS = 0.3
 SETTLED = timedelta(seconds=3)
 """Age from which a message that nobody works on counts as broken off: one that was just accepted
 is not yet shown as busy."""
+_SET_BACK = (
+    "The clock of the agent's machine was set back in the middle of the work. The agent was "
+    "stopped, as it would have lost its way."
+)
 
 
 @define(kw_only=True)
@@ -77,6 +89,11 @@ class Run:
     def __attrs_post_init__(self) -> None:
         self._turn = Turn(session=self.errand.session, message_id=self.errand.message)
         self._watch = Watch(limits=self.request.limits)
+
+    @property
+    def newest(self) -> str:
+        """Id of the newest message that it knows of."""
+        return self._turn.newest
 
     async def events(self) -> AsyncGenerator[RunEvent, None]:
         """Carry it out; the last event is `RunEnded`."""
@@ -192,6 +209,11 @@ class Run:
         elif self.hub.down_for > self.patience:
             raise DispatcherUnavailable("opencode cannot be reached any more; the run may go on.")
         self._watch.set_waiting(is_waiting=bool(self._turn.waiting))
+        if self._turn.is_astray and not self._is_over:
+            # The agent would be asked again and again, and its tools would run again.
+            self._is_over = True
+            await self._patiently(self._stop)
+            return [*told, Noticed(message=_SET_BACK)]
         await self._look(listener)
         return told
 
@@ -246,10 +268,11 @@ class Run:
         expected = self._turn.answers + 2
         return await read_aftermath(
             client,
-            self.errand.session,
-            self.errand.message,
+            self.errand,
             expected=expected,
             continues_by_itself=self.settling is not None,
+            strays=self._turn.strays,
+            is_searched=is_ahead_by(self.errand.message, self.now()) > timedelta(0),
         )
 
     def _may_still_begin(self, aftermath: Aftermath) -> bool:
@@ -269,6 +292,8 @@ class Run:
         if aftermath is None:
             aftermath = await self._patiently(self._read)
         ended = judge(aftermath, bus_error=self._turn.error, is_cancelled=self.is_cancelled())
+        if self._turn.is_astray and ended.verdict is Verdict.BROKEN_OFF:
+            ended = evolve(ended, reason=_SET_BACK)
         if self._stopped_because is not None and not self.is_cancelled():
             ended = RunEnded(verdict=Verdict.FAILED, reason=self._stopped_because)
         seen, read = self._turn.usage, aftermath.usage

@@ -8,6 +8,7 @@ told when the part ends, because its middle is nowhere to be read before that.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 
 import structlog
 from attrs import define, field
@@ -72,9 +73,15 @@ class Turn:
     """Requests that nobody has answered, by id."""
     resolved: set[str] = field(factory=set)
     todos: tuple[Todo, ...] = ()
+    strays: set[str] = field(factory=set)
+    """Answers that are dated before earlier messages: the clock was set back between them."""
+    is_astray: bool = False
+    """Whether such a message is whole: what opencode would do now is wrong (1.18)."""
     usage: Usage = field(factory=Usage)
 
     _is_torn: bool = False
+    _dates: dict[str, datetime] = field(factory=dict)
+    """The newest date in each session."""
     _infos: dict[str, Json] = field(factory=dict)
     _said: dict[str, dict[str, Json]] = field(factory=dict)
     """For each of the agent's messages, its texts and costs as they are stored."""
@@ -136,12 +143,17 @@ class Turn:
             for message, info in sorted(self._infos.items())
         ]
         aftermath = Aftermath(messages=tuple(messages))
-        if self._is_torn or self.error or not aftermath.is_finished:
+        if self._is_torn or self.error or self.strays or not aftermath.is_finished:
             return None
         if len(aftermath.answers) < len(messages):
             return None  # others wrote here, too: the stream does not tell what is ours
         last = messages[-1]["info"]
         return aftermath if last.get("finish") == "stop" and not last.get("error") else None
+
+    @property
+    def newest(self) -> str:
+        """Id of the newest message, ours if there is none after it."""
+        return max(self.message_id, *self._infos, key=str)
 
     def set_todos(self, items: list[Json]) -> list[RunEvent]:
         """Take the agent's list as it is now."""
@@ -175,8 +187,14 @@ class Turn:
     def _message(self, event: BusEvent) -> Iterator[RunEvent]:
         info = event.properties.get("info") or {}
         message, role = str(info.get("id")), str(info.get("role"))
+        is_ours = message >= self.message_id or info.get("parentID") == self.message_id
+        if event.session != self.session or is_ours:
+            self._date(event.session, message, info)
+        elif role == "assistant" and self.has_been_busy and not parts.is_complete(info):
+            # An answer to an earlier message, begun now: ours is not seen.
+            self.is_astray = True
         if event.session == self.session:
-            if message <= self.message_id:
+            if not is_ours or message == self.message_id:
                 return  # of turns before this one, or the message itself
             if role == "assistant" and message not in self._roles:
                 self.answers += 1
@@ -184,6 +202,18 @@ class Turn:
         # The summary that a compaction writes is not said to anybody.
         self._roles[message] = "summary" if info.get("summary") else role
         yield from ()
+
+    def _date(self, session: str, message: str, info: Json) -> None:
+        """Compare a message's date with those of the messages before it."""
+        made = parts.made_at(info)
+        if made is None:
+            return
+        newest = self._dates.get(session, made)
+        if made < newest and message not in self._roles and info.get("role") == "assistant":
+            self.strays.add(message)
+        self._dates[session] = max(made, newest)
+        if message in self.strays and parts.is_complete(info):
+            self.is_astray = True
 
     def _part(self, event: BusEvent) -> Iterator[RunEvent]:
         part = event.properties.get("part") or {}

@@ -10,7 +10,8 @@ stay unfinished, tool calls stay `running`, children of the shell stay alive.
 Quirks that adapters depend on are kept on purpose: 204 for every `prompt_async`, HTML for unknown
 paths, doubled errors and idles, ghosts among the permissions, steering of a busy session, a
 model that sticks, a message id that runs once, early requests that are never answered, agents
-that fall back in silence, an exit code that says nothing, exports cut at 64 KiB on a pipe.
+that fall back in silence, an exit code that says nothing, exports cut at 64 KiB on a pipe, and the
+order of messages, which is that of their dates: after the clock was set back the wrong one.
 
 Variables: `FAKE_OPENCODE_START_SECONDS` how long `serve` answers nothing after its port is open,
 `FAKE_OPENCODE_RETRY_SECONDS` the first wait before a provider is tried again (0.02, doubled each

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -135,9 +136,17 @@ class Routes:
         return _OK
 
     async def _messages(self, session: Document, request: Request) -> Response:
+        """A page, the newest one first; the cursor of the page before it is in a header."""
         found = self._engine.store.messages(session["id"])
+        before = request.query.get("before")
+        if before:
+            found = found[: [one["info"]["id"] for one in found].index(before)]
         limit = int(request.query.get("limit", "0"))
-        return Response.of(found[-limit:] if limit else found)
+        page = found[-limit:] if limit else found
+        if len(page) == len(found):
+            return Response.of(page)
+        cursor = {"x-next-cursor": page[0]["info"]["id"]}
+        return Response(body=json.dumps(page).encode(), headers=cursor)
 
     def _message(self, session: Document, message_id: str) -> Response:
         found = self._engine.store.message(message_id)

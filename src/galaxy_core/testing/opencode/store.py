@@ -65,10 +65,14 @@ class Store:
     # ---- messages
 
     def messages(self, session_id: str) -> list[Document]:
-        """Messages of a session with their parts, oldest first."""
-        return self._many(
+        """Messages of a session with their parts, oldest first by their dates, then their ids.
+
+        As the original orders them, also when the clock was set back in between.
+        """
+        found = self._many(
             "SELECT content FROM message WHERE session = ? ORDER BY place", session_id
         )
+        return sorted(found, key=lambda one: (one["info"]["time"]["created"], one["info"]["id"]))
 
     def message(self, message_id: str) -> Document | None:
         """One message; None when there is none of that id."""

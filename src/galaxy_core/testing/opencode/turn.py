@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from galaxy_core.testing import script
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 _STALL_SECONDS = 3600.0
 _GARBAGE_PACE_SECONDS = 0.02
 """Between two steps that a provider answers with rubbish; the original makes 2.5 a second."""
+_STOPPED = "stopped"
+"""The finish of a step after which nothing follows, though its message says `tool-calls`."""
 
 
 class Turn:
@@ -78,19 +81,16 @@ class Turn:
             raise ProviderError("UnknownError", f"Model not found: {name}.")
         while True:
             messages = self._engine.store.messages(self.session["id"])
+            user = _newest("user", messages)
+            answer = _newest("assistant", messages)
+            if _is_last(answer) and answer.get("parentID") == user["id"]:
+                return  # another prompt that came in meanwhile would have joined this turn
             step = next_step(messages)
-            user = next(one for one in reversed(messages) if one["info"]["role"] == "user")
-            self._message = AssistantMessage(self._engine, self.session, user["info"])
+            self._message = AssistantMessage(self._engine, self.session, user)
             finish = await self._step(step, self._message)
             self.text = self._message.text or self.text
-            if finish not in {"tool-calls", "unknown"} and not self._is_steered(user["info"]["id"]):
+            if finish == _STOPPED:
                 return
-
-    def _is_steered(self, user_id: str) -> bool:
-        """Whether another prompt came in meanwhile; it joins this turn."""
-        messages = self._engine.store.messages(self.session["id"])
-        users = [one["info"]["id"] for one in messages if one["info"]["role"] == "user"]
-        return bool(users[-1] != user_id)
 
     def _end_badly(self, error: Document) -> None:
         if self._message is not None:
@@ -115,7 +115,7 @@ class Turn:
             return message.finish(finish, tokens_of(step))
         is_stopped = await self._call(calls, message)
         message.finish("tool-calls", tokens_of(step))
-        return "stopped" if is_stopped else "tool-calls"
+        return _STOPPED if is_stopped else "tool-calls"
 
     async def _ask_provider(self, step: Step) -> bool:
         """Reach the provider, again and again if need be; whether it answers with rubbish."""
@@ -235,6 +235,17 @@ class Turn:
     def _publish(self, kind: str, properties: Document) -> None:
         told = {"sessionID": self.session["id"]}
         self._engine.bus.publish(self.directory, kind, told | properties)
+
+
+def _newest(role: str, messages: Sequence[Document]) -> Document:
+    """What is said of the newest message of somebody; by their dates, as the original sees them."""
+    of_role = [one["info"] for one in messages if one["info"]["role"] == role]
+    return of_role[-1] if of_role else {}
+
+
+def _is_last(answer: Document) -> bool:
+    """Whether nothing follows on a message."""
+    return answer.get("finish") not in {None, "tool-calls", "unknown"}
 
 
 def _words(action: Action, step: Step) -> list[str]:

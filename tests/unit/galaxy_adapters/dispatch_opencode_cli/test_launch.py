@@ -2,7 +2,7 @@
 
 import json
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from galaxy_core.domain.errors import DispatcherUnavailable, DispatchRejected
 from galaxy_core.domain.order import Attachment
 from galaxy_core.testing.factories import make_run_request
 
+NOW = datetime(2026, 11, 22, 8, 55, 53, 560000, tzinfo=UTC)
 ERRAND = Errand(
     session="ses_1",
     run="run_1",
@@ -178,7 +179,11 @@ def test_system_prompt_is_added_to_the_instructions(tmp_path: Path) -> None:
 def launch(state: Path, environment: dict[str, str]) -> Launch:
     """How a run is started, with this environment."""
     return Launch(
-        binary=Path("opencode"), environment=environment, state=state, grace=timedelta(seconds=1)
+        binary=Path("opencode"),
+        environment=environment,
+        state=state,
+        grace=timedelta(seconds=1),
+        now=NOW,
     )
 
 

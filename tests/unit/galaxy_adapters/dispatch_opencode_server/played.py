@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from galaxy_adapters.dispatch_opencode_server.client import Endpoint, Json, Open
 from galaxy_adapters.dispatch_opencode_server.ids import MessageIds
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.run import RunRequest
+from galaxy_core.ports.clock import Clock
 from galaxy_core.testing.factories import unique
 
 SESSION = "ses_root"
@@ -50,6 +51,10 @@ class Played:
     commands: list[Json] = field(factory=list)
     posts: list[tuple[str, Json]] = field(factory=list)
     """Path and body of every POST, oldest first."""
+    clock: Clock = field(factory=SystemClock)
+    """Of the dispatchers."""
+    time: datetime | None = None
+    """By the server's clock, which dates what is made now; None: it does not say."""
     special: Handler | None = None
     """Asked first; None from it leaves the answer to the rest."""
     streams: list[Any] = field(factory=list)
@@ -89,7 +94,7 @@ class Played:
     @asynccontextmanager
     async def dispatcher(self) -> AsyncIterator[OpencodeServerDispatcher]:
         """Give a dispatcher that works with it."""
-        async with OpencodeServerDispatcher(self, clock=SystemClock()) as dispatcher:
+        async with OpencodeServerDispatcher(self, clock=self.clock) as dispatcher:
             yield dispatcher
 
     def request(self, prompt: str = "do it", *, command: str = "general") -> RunRequest:
@@ -158,7 +163,8 @@ class Played:
     def _take(self, path: str, body: Json) -> httpx.Response:
         self.posts.append((path, body))
         if path == "/session":
-            return httpx.Response(200, json={"id": SESSION})
+            time = {"created": self.time.timestamp() * 1000} if self.time else {}
+            return httpx.Response(200, json={"id": SESSION, "time": time})
         if path.endswith("/prompt_async"):
             self.put("user", str(body["parts"][0].get("text")), body["messageID"])
             return httpx.Response(204)

@@ -132,8 +132,9 @@ async def test_session_of_the_future_takes_no_message(played: Played) -> None:
         for ahead in (-HOUR, HOUR):
             ids, at = MessageIds(), datetime.now(UTC) + ahead
             ticket = evolve(ticket, message_id=ids.next(at))
-            played.put("user", "do it", ticket.message_id)
-            played.put("assistant", "done", ids.next(at))
+            time = {"created": at.timestamp() * 1000, "completed": at.timestamp() * 1000}
+            played.put("user", "do it", ticket.message_id, time=time)
+            played.put("assistant", "done", ids.next(at), time=time)
             assert (await follow(dispatcher.run(request, ticket))).text == "done"
         known = Session(conversation=ConversationKey("talk"), session_id=SESSION)
         again = await dispatcher.prepare(request, known, attempt=2)

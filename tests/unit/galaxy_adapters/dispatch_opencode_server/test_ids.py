@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from galaxy_adapters.dispatch_opencode_server.ids import MessageIds, is_ahead_by
+from galaxy_adapters._opencode.steady import is_ahead_by
+from galaxy_adapters.dispatch_opencode_server.ids import MessageIds
 
 NOW = datetime(2026, 11, 22, 8, 55, 53, 560000, tzinfo=UTC)
 
@@ -26,11 +27,26 @@ def test_ids_sort_as_they_were_made() -> None:
 
 
 def test_ids_go_back_with_the_clock() -> None:
-    """An id of the future would make the answer sort before its prompt, and opencode ask again."""
+    """An id of the future would sort behind the answers of a server that was started since."""
     ids = MessageIds()
     ids.next(NOW)
     before = NOW - timedelta(hours=1)
     assert is_ahead_by(ids.next(before), before) == timedelta(0)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(hours=1)])
+def test_id_sorts_behind_its_session(ahead: timedelta) -> None:
+    """Also where the clock was set back since: what is there already is no answer to it."""
+    newest = MessageIds().next(NOW + ahead)
+    ids = MessageIds()
+    assert newest < ids.next(NOW, after=newest)
+    # Another session is not concerned.
+    assert is_ahead_by(ids.next(NOW), NOW) < timedelta(milliseconds=1)
+
+
+def test_id_behind_one_of_another_form() -> None:
+    """Such a one says nothing of time."""
+    assert is_ahead_by(MessageIds().next(NOW, after="msg_imported"), NOW) == timedelta(0)
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,11 @@ def is_idle(turn: Turn) -> bool:
     return turn.is_idle
 
 
+def is_astray(turn: Turn) -> bool:
+    """Whether the agent has lost its way."""
+    return turn.is_astray
+
+
 def words(events: list[RunEvent]) -> list[str]:
     """List the pieces of text among events."""
     return [each.text for each in events if isinstance(each, TextAppended)]
@@ -303,3 +308,59 @@ def test_unknown_and_malformed_events_do_no_harm() -> None:
     turn = begun()
     strange = ["message.part.updated", "message.updated", "session.status", "todo.updated"]
     assert told(turn, event("brand.new", x=1), *(event(kind) for kind in strange)) == []
+
+
+def dated(identity: str, role: str, at: int, session: str = ROOT, **info: object) -> BusEvent:
+    """Make the event of a message with its date, in seconds."""
+    time = {"created": at * 1000, **({"completed": 1} if info.pop("is_whole", False) else {})}
+    return message(identity, role, session, time=time, **info)
+
+
+def test_answer_that_is_dated_before_its_prompt_is_a_stray() -> None:
+    """The clock was set back in between; once it is whole, opencode would answer again (1.18)."""
+    turn = Turn(session=ROOT, message_id=OURS)
+    told(turn, dated(OURS, "user", 100), dated("msg_1", "assistant", 40, parentID=OURS))
+    assert turn.strays == {"msg_1"}
+    assert not is_astray(turn)
+    told(turn, dated("msg_1", "assistant", 40, parentID=OURS, is_whole=True, finish="stop"))
+    assert is_astray(turn)
+    assert turn.success() is None
+
+
+def test_step_that_is_dated_before_the_last_one_is_a_stray() -> None:
+    """opencode takes the step before for the newest, also in a sub-agent's session."""
+    for session in (ROOT, CHILD):
+        turn = Turn(session=ROOT, message_id=OURS)
+        for each in (
+            dated(OURS, "user", 100),
+            dated("msg_4", "assistant", 120, session),
+            dated("msg_3", "assistant", 110, session),
+        ):
+            turn.feed(each)
+        assert turn.strays == {"msg_3"}
+
+
+def test_steps_in_their_order_are_none() -> None:
+    """Nor is one that is told again, or one of a turn before."""
+    turn = Turn(session=ROOT, message_id=OURS)
+    for each in (
+        dated(OURS, "user", 100),
+        event("session.status", status={"type": "busy"}),
+        dated("msg_1", "assistant", 40, is_whole=True),
+        dated("msg_3", "assistant", 110),
+        dated("msg_4", "assistant", 120),
+        dated("msg_3", "assistant", 110, is_whole=True),
+        dated(OURS, "user", 100),
+    ):
+        turn.feed(each)
+    assert not turn.strays
+    assert not is_astray(turn)
+    assert turn.newest == "msg_4"
+
+
+def test_answer_to_an_earlier_prompt_shows_that_ours_is_not_seen() -> None:
+    """The clock was set back before our message came in: the agent works on somebody else's."""
+    turn = Turn(session=ROOT, message_id=OURS)
+    turn.feed(event("session.status", status={"type": "busy"}))
+    turn.feed(dated("msg_1", "assistant", 40, parentID="msg_0"))
+    assert is_astray(turn)
