@@ -14,7 +14,7 @@ class ExitCode(enum.IntEnum):
     USAGE = 2
     """The command line is wrong."""
     NOT_FOUND = 3
-    """No such order, session, person, pairing code or file."""
+    """No such order, session, person, pairing code or copy to restore."""
     SETTINGS = 4
     """The settings cannot be used."""
     TIMED_OUT = 5

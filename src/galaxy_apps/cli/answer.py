@@ -11,6 +11,7 @@ from galaxy_apps.cli.errors import UsageError
 from galaxy_apps.cli.output import print_json, write
 from galaxy_apps.cli.place import find_order, open_place, operator, run
 from galaxy_apps.exit_codes import ExitCode
+from galaxy_core.domain.errors import PermanentError
 from galaxy_core.domain.run import (
     Answer,
     PermissionChoice,
@@ -83,7 +84,7 @@ async def _send(place: Place, order_id: str, request: Request, reply: Answer) ->
 def _chosen(waiting: Sequence[Request], request_id: str | None, order_id: str) -> Request:
     """The request that is meant; with several of them it has to be named."""
     if not waiting:
-        raise UsageError(f"nothing waits for an answer in the order {order_id}")
+        raise PermanentError(f"Nothing waits for an answer in the order {order_id}.")
     named = [r for r in waiting if request_id in (None, r.request_id)]
     if len(named) != 1:
         known = ", ".join(r.request_id for r in waiting)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,9 @@ def restore(
     """Put a copy in place, and check the trail that came with it."""
     from galaxy_adapters.audit_jsonl import JsonlAuditSink, verify_chain
 
+    if not os.path.lexists(file):
+        warn(f"galaxy: there is no file {file}.")
+        return ExitCode.NOT_FOUND
     if into is None:
         into, _, _ = _meant(config, machine)
     report = restore_backup(file, into.resolve(), is_forced=is_forced, now=datetime.now(UTC))
