@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,9 +25,7 @@ Code = ExitCode
 
 
 @pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restored_logging: None
-) -> Iterator[Path]:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restored_logging: None) -> Path:
     """The current folder is a project; an order of it waits, others ended in every way."""
     for name in ("GALAXY_CONFIG", "GALAXY_OPENCODE_BIN", "LISTEN_FDS", "NOTIFY_SOCKET"):
         monkeypatch.delenv(name, raising=False)
