@@ -23,6 +23,8 @@ from galaxy_core.domain.trail_facts import (
 )
 
 _Key: TypeAlias = tuple[str, str, str]
+_FORGOTTEN_AT_ONCE = 10_000
+"""So that readers' figures and new lines never wait for long."""
 _NUMBERS = {severity: number for number, severity in enumerate(_schema.SEVERITIES)}
 
 
@@ -45,7 +47,7 @@ class Adding:
             type_id, severity = self._id(event.event_type), _NUMBERS[event.severity]
             at = micros(event.timestamp)
             order_id = None if event.order_id is None else plain(event.order_id)
-            rows.append((at, type_id, severity, machine, order_id, data_of(event)))
+            rows.append((at, type_id, severity, machine, order_id, data_of(event), place))
             self._hits[_schema.EVENT, plain(event.event_type), ""] += 1
             match fact_of(event):
                 case OrderEnded() as ended:
@@ -55,8 +57,8 @@ class Adding:
                 case None:
                     pass
         self._connection.executemany(
-            "INSERT INTO lines (at, type, severity, machine, order_id, data)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO lines (at, type, severity, machine, order_id, data, trail)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
             rows,
         )
         self._write_counters()
@@ -137,6 +139,29 @@ def add_earlier(
         "INSERT INTO counters VALUES (?, ?, ?, ?)",
         [*rows, (_schema.EARLIER_KNOWN, machine, "", 1)],
     )
+
+
+def forget_before(connection: sqlite3.Connection, trail: str, first: AuditEvent) -> int:
+    """Forget some lines of the trail that stand before this one; the caller begins and commits.
+
+    Lines of a trail are added in its order, so their numbers tell which stood before.
+    """
+    ((place, number),) = connection.execute(
+        "SELECT names.id, MIN(lines.id) FROM lines JOIN names ON names.id = lines.trail"
+        " JOIN names types ON types.id = lines.type WHERE lines.at = ? AND names.name = ?"
+        " AND types.name = ? AND lines.order_id IS ? AND lines.data = ?",
+        (
+            *(micros(first.timestamp), trail, plain(first.event_type)),
+            *(None if first.order_id is None else plain(first.order_id), data_of(first)),
+        ),
+    )
+    if number is None:
+        return 0
+    return connection.execute(
+        "DELETE FROM lines WHERE id IN"
+        " (SELECT id FROM lines WHERE id < ? AND trail = ? ORDER BY id LIMIT ?)",
+        (number, place, _FORGOTTEN_AT_ONCE),
+    ).rowcount
 
 
 def forget(connection: sqlite3.Connection) -> None:

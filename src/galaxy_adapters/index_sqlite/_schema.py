@@ -13,14 +13,15 @@ from typing import TypeAlias
 
 from galaxy_core.domain.audit import AuditEvent, AuditSeverity
 
-VERSION = 1
+VERSION = 2
 """Another one is thrown away and made anew: raise it with every change of what is kept."""
 
 SCHEMA = (
     "CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
     """CREATE TABLE lines (
         id INTEGER PRIMARY KEY, at INTEGER NOT NULL, type INTEGER NOT NULL,
-        severity INTEGER NOT NULL, machine INTEGER, order_id TEXT, data TEXT NOT NULL)""",
+        severity INTEGER NOT NULL, machine INTEGER, order_id TEXT, data TEXT NOT NULL,
+        trail INTEGER NOT NULL)""",
     "CREATE INDEX lines_at ON lines (at)",
     "CREATE INDEX lines_type ON lines (type, at)",
     "CREATE INDEX lines_loud ON lines (severity, at) WHERE severity > 0",

@@ -130,6 +130,9 @@ class _SqliteFeeder(TrailFeeder):
         )
         return found is not None
 
+    async def forget_before(self, trail: str, first: AuditEvent) -> int:
+        return await self._do(partial(_adding.forget_before, trail=trail, first=first))
+
     async def begin_anew(self) -> None:
         await self._do(_adding.forget)
         self._ids.clear()

@@ -61,6 +61,14 @@ class TrailFeeder(Protocol):
         """Whether `add_earlier` was called for the machine."""
 
     @abstractmethod
+    async def forget_before(self, trail: str, first: AuditEvent) -> int:
+        """Forget lines of the trail that were added before this one, with which it now begins.
+
+        Some of them: how many; 0 when there are none left, or that line is not known.  `of_order`
+        and `search` find them no more; all that is counted stays, and so do ends and marks.
+        """
+
+    @abstractmethod
     async def begin_anew(self) -> None:
         """Forget everything."""
 

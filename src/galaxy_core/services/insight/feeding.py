@@ -31,6 +31,8 @@ PAUSE = timedelta(seconds=1)
 """Between two looks: what a person sees may be so old."""
 ASK_AGAIN = timedelta(seconds=5)
 """While another process feeds, or the store refuses."""
+FORGET_EVERY = timedelta(hours=1)
+"""Old parts of a trail are removed once a day at most."""
 BATCH = 1_000
 """Lines added at a time."""
 _COUNTS = 3
@@ -47,6 +49,10 @@ class TrailFeeding:
     _turn: anyio.Lock = field(factory=anyio.Lock, init=False)
     _looks: int = field(default=0, init=False)
     """How many were begun."""
+    _firsts: dict[str, AuditEvent] = field(factory=dict, init=False)
+    """With which line each trail began when we last looked."""
+    _forget_after: float = field(default=0.0, init=False)
+    """On the monotonic clock."""
 
     async def run(self) -> None:
         """Feed until cancelled, or stand by while another process does."""
@@ -80,6 +86,7 @@ class TrailFeeding:
                 await self._look(feeder)
                 self._is_caught_up = True
                 await self._count_earlier(feeder)
+                await self._forget_gone(feeder)
                 await self._ports.clock.sleep(PAUSE)
         finally:
             self._feeder, self._is_caught_up = None, False
@@ -113,6 +120,25 @@ class TrailFeeding:
                     events = [_named(record.event, source) for record in piece.records]
                     await feeder.add(source.name, events, piece.mark)
                 mark, is_at_end = piece.mark, piece.is_at_end
+
+    # ---- what is gone from a trail
+
+    async def _forget_gone(self, feeder: TrailFeeder) -> None:
+        """Have no lines that the trails have no more: it grows as they do."""
+        now = self._ports.clock.monotonic()
+        if now < self._forget_after:
+            return
+        for source in self._ports.trails:
+            piece = await source.trail.read_on(None, limit=1)
+            if not piece.records:
+                continue
+            first = _named(piece.records[0].event, source)
+            if first == self._firsts.get(source.name):
+                continue
+            while await feeder.forget_before(source.name, first):
+                pass
+            self._firsts[source.name] = first
+        self._forget_after = now + FORGET_EVERY.total_seconds()
 
     # ---- before there was a trail
 

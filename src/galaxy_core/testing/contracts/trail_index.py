@@ -19,8 +19,9 @@ from galaxy_core.domain.response import Outcome
 from galaxy_core.domain.state import OrderState
 from galaxy_core.ports.trail_index import AuditSearch, TrailIndex
 from galaxy_core.testing.clock import START
-from galaxy_core.testing.contracts.contract import NASTY_TEXTS, Contract, requires
+from galaxy_core.testing.contracts.contract import NASTY_TEXTS, requires
 from galaxy_core.testing.contracts.harness import Harness, StoreFeatures
+from galaxy_core.testing.contracts.trail_index_forgetting import TrailIndexForgetting
 
 _TYPES = {
     Outcome.SUCCEEDED: "order_executed_success",
@@ -60,7 +61,7 @@ async def feed(index: TrailIndex, *events: AuditEvent, trail: str = "t", mark: s
         await feeder.add(trail, events, mark)
 
 
-class TrailIndexContract(Contract):
+class TrailIndexContract(TrailIndexForgetting):
     """Everything that an index of trails owes those who ask it."""
 
     features: ClassVar[StoreFeatures] = StoreFeatures()

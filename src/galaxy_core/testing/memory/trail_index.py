@@ -36,6 +36,8 @@ class IndexBox:
     """With the trail, in the order in which they were added."""
     marks: dict[str, str] = field(factory=dict)
     earlier: dict[str, dict[OrderState, int]] = field(factory=dict)
+    forgotten: set[int] = field(factory=set)
+    """Places among the lines of those that are only counted."""
     is_fed: bool = False
     """Whether somebody feeds it now."""
 
@@ -59,7 +61,11 @@ class IndexBox:
 
     def newest_first(self) -> list[tuple[datetime, int, AuditEvent]]:
         """Lines with what they are sorted by."""
-        numbered = ((e.timestamp, number, e) for number, (_, e) in enumerate(self.lines))
+        numbered = (
+            (event.timestamp, number, event)
+            for number, (_, event) in enumerate(self.lines)
+            if number not in self.forgotten
+        )
         return sorted(numbered, key=lambda item: item[:2], reverse=True)
 
 
@@ -87,9 +93,18 @@ class MemoryTrailFeeder(TrailFeeder):
         async with self.faults.around("index.has_earlier", is_write=False):
             return machine in self.box.earlier
 
+    async def forget_before(self, trail: str, first: AuditEvent) -> int:
+        async with self.faults.around("index.forget_before"):
+            lines, known = self.box.lines, (trail, first)
+            end = lines.index(known) if known in lines else 0
+            going = {n for n in range(end) if lines[n][0] == trail} - self.box.forgotten
+            self.box.forgotten |= going
+            return len(going)
+
     async def begin_anew(self) -> None:
         async with self.faults.around("index.begin_anew"):
             self.box.lines.clear()
+            self.box.forgotten.clear()
             self.box.marks.clear()
             self.box.earlier.clear()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
+from galaxy_adapters.audit_jsonl import JsonlAuditTrail
 from galaxy_adapters.audit_jsonl._line import encode_body
 from galaxy_adapters.index_sqlite import SqliteTrailIndex, _schema
 from galaxy_core.domain.audit import AuditEvent
@@ -197,3 +198,25 @@ async def test_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     with pytest.raises(StorageUnavailable):
         async with SqliteTrailIndex(tmp_path / "file" / "index.sqlite3").feeder():
             pass
+
+
+async def test_parts_that_were_removed_leave_no_lines(trail: Path, path: Path) -> None:
+    """The index has the lines of the trail that is left, however many were equal before."""
+    await feed(trail, path, limit=1_000)
+    before, _, page = await answers(path)
+    assert len(page.events) == ORDERS * len(TYPES)
+    size = path.stat().st_size
+    for part in sorted(trail.parent.glob("galaxy-audit-*.jsonl"))[:2]:
+        part.unlink()
+    left = await JsonlAuditTrail(trail).read_on(None, limit=9_999)
+    index = SqliteTrailIndex(path)
+    async with index.feeder() as feeder:
+        assert feeder is not None
+        while await feeder.forget_before("trail", left.records[0].event):
+            pass
+    await index.aclose()
+    after, _, page = await answers(path)
+    assert len(page.events) == len(left.records) < ORDERS * len(TYPES)
+    assert after == before
+    await feed(trail, path, limit=1_000)
+    assert path.stat().st_size <= size, "what became free is used again"

@@ -8,6 +8,7 @@ import pytest
 from galaxy_core.domain.audit import AuditEvent
 from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.state import OrderState
+from galaxy_core.ports.trail_index import AuditSearch
 from galaxy_core.services.insight import TrailFeeding, feeding
 from galaxy_core.testing.clock import START, settle
 from galaxy_core.testing.factories import make_event, make_order
@@ -192,3 +193,24 @@ async def test_two_indexes_never_feed_one_store(scene: Scene) -> None:
     """The second process stands by, however long."""
     async with scene.fed(), MemoryTrailIndex(scene.box).feeder() as feeder:
         assert feeder is None
+
+
+async def test_lines_that_the_trail_has_no_more_are_forgotten(scene: Scene) -> None:
+    """The index grows as the trails do: what was tidied away there goes here within the hour."""
+    write(scene, "a", "b", "c")
+    scene.home_lines.add(make_event(order_id="h"))
+    index = MemoryTrailIndex(scene.box)
+
+    async def found() -> set[str | None]:
+        return {event.order_id for _, event in (await index.search(AuditSearch())).events}
+
+    async with scene.fed():
+        assert await found() == {"a", "b", "c", "h"}
+        del scene.lab.lines.records[:2]
+        await scene.clock.elapse(feeding.FORGET_EVERY + feeding.PAUSE * 2)
+        assert await found() == {"c", "h"}
+        assert (await index.totals()).events["order_received"] == 4
+    asked = scene.faults.writes.count("index.forget_before")
+    async with scene.fed():
+        await scene.clock.elapse(feeding.FORGET_EVERY * 3)
+    assert scene.faults.writes.count("index.forget_before") == asked, "nothing was removed since"
