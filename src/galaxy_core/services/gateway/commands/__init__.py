@@ -57,6 +57,13 @@ COMMANDS = (
         usage="[id]",
     ),
     Command(
+        name="dismiss",
+        description="Take an order that was given up off the list",
+        run=steering.dismiss,
+        deed=Deed.STEER_OWN,
+        usage="[id]",
+    ),
+    Command(
         name="new",
         description="Begin a new session",
         run=steering.new,

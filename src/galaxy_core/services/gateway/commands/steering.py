@@ -8,7 +8,12 @@ from datetime import timedelta
 from attrs import evolve
 
 from galaxy_core.domain.ask import Ask, Choice, short_id
-from galaxy_core.domain.errors import OrderNotFound, OrderNotRetryable, TransientError
+from galaxy_core.domain.errors import (
+    OrderNotDismissable,
+    OrderNotFound,
+    OrderNotRetryable,
+    TransientError,
+)
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.message import Inbound
 from galaxy_core.domain.operations import Cancellation, OrderView
@@ -28,6 +33,7 @@ NONE = "-"
 """What takes a choice back."""
 LIVE = frozenset({OrderState.PENDING, OrderState.CLAIMED, OrderState.RUNNING})
 ENDED_BADLY = FINAL - {OrderState.SUCCEEDED}
+GIVEN_UP = frozenset({OrderState.DEAD})
 LOOKED_AT = 500
 """Newest orders among which the one is looked for that a command means."""
 SESSIONS = 15
@@ -90,6 +96,22 @@ async def retry(call: Call) -> str:
     if again is not None:
         call.tools.watch(machine, again.order)
     return f"`{view.order.id}` runs again, as `{new_id}`."
+
+
+async def dismiss(call: Call) -> str:
+    """`/dismiss [ID]`: an order that was given up, or the last such one of this conversation."""
+    found = await _find(call, GIVEN_UP)
+    if isinstance(found, str):
+        return found
+    machine, view = found
+    try:
+        by = f"{call.message.channel}:{call.message.sender_id}"
+        is_new = await machine.desk.dismiss(view.order.id, by=by)
+    except (OrderNotFound, OrderNotDismissable) as error:
+        return str(error)
+    if not is_new:
+        return f"`{view.order.id}` was decided on before."
+    return f"`{view.order.id}` waits for no decision any more."
 
 
 async def new(call: Call) -> str:

@@ -13,16 +13,18 @@ from galaxy_core.domain.audit import AuditSeverity
 from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.operations import OrderView
 from galaxy_core.domain.people import Role
+from galaxy_core.domain.response import Outcome
 from galaxy_core.domain.state import FINAL, OrderState
 from galaxy_core.services.gateway.commands import COMMANDS, command_of, menu_for
 from galaxy_core.services.gateway.pairing import PairingDesk
 from galaxy_core.services.gateway.roster import Roster
 from galaxy_core.services.trail import Trail
-from galaxy_core.testing.factories import make_event
+from galaxy_core.testing.factories import make_ending, make_event, make_order
 from galaxy_core.testing.memory import (
     MemoryAuditSink,
     MemoryNoteStore,
     MemoryOrderCatalogue,
+    MemoryOrderQueue,
     MemoryOutbox,
 )
 from galaxy_core.testing.memory.agent import Hang, Script
@@ -183,6 +185,27 @@ async def test_retry_runs_the_last_failure_again(world: GatewayWorld) -> None:
         world.say("/retry", message_id="2")
         await world.until(lambda: len(world.answers()) == 2)
     assert world.answers()[-1] == "yes"
+
+
+async def test_an_order_that_was_given_up_is_dismissed(world: GatewayWorld) -> None:
+    """By the owner, once and on record; one that was not given up is none to decide on."""
+    worker = MemoryOrderQueue(world.lab.orders, "worker")
+    for number, outcome in enumerate((Outcome.DEAD, Outcome.FAILED)):
+        await worker.enqueue(make_order(id=f"order-{number}"))
+        delivery = await worker.claim()
+        assert delivery is not None
+        await worker.ack(delivery, make_ending(outcome=outcome))
+    async with world.running():
+        world.say("/dismiss order-0", by=OPERATOR, message_id="1")
+        for message_id, word in (("2", "order-0"), ("3", "order-0"), ("4", "order-1")):
+            world.say(f"/dismiss {word}", by=OWNER, message_id=message_id)
+        await world.until(lambda: len(world.texts(OWNER)) == 3)
+    first, second, third = world.texts(OWNER)
+    assert "no decision any more" in first
+    assert "decided on before" in second
+    assert "was not given up" in third
+    (line,) = [e for e in world.lab.events() if e.event_type == "order_dismissed"]
+    assert (line.order_id, line.data["by"]) == ("order-0", f"memory:{OWNER}")
 
 
 async def test_what_is_retried_is_shown_at_once(world: GatewayWorld) -> None:
