@@ -89,6 +89,27 @@ def test_what_cannot_be_read_goes_aside_with_a_reason(machine: Machine) -> None:
     assert len(quarantined) == len(names), "each is told once, whatever is started"
 
 
+def test_pipes_in_every_folder_hold_up_nobody(machine: Machine) -> None:
+    """Whoever may write there could stop Hermes with one `mkfifo`: it works beside them."""
+    layout = machine.layout
+    for place in (
+        *(layout.orders / "x.json", layout.orders / "y.json.processing", layout.archive / "x.json"),
+        *(layout.corrupted / "z.json.reason", layout.outbox / "x.json", layout.response("x")),
+        *(layout.outbox_archive / "x.json", layout.outbox_undeliverable / "x.json"),
+        *(layout.sessions, layout.health_log),
+    ):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(place)
+    (layout.corrupted / "z.json").touch()
+    machine.start()
+    machine.wait_until_up()
+    write_order(machine, "good.json", order())
+    machine.wait_for_end("good")
+    assert machine.archived("good")["outcome"] == "succeeded"
+    listed = machine.galaxy("order", "list", "--json")
+    assert [each["order_id"] for each in json.loads(listed.stdout)["orders"]] == ["good"]
+
+
 def test_what_is_refused_is_answered(machine: Machine) -> None:
     """Readable but wrong: a response that says why, an archived order, a letter."""
     machine.layout.orders.mkdir(parents=True)
