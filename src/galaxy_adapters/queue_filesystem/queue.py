@@ -55,7 +55,7 @@ from galaxy_core.ports.incident_sink import IncidentSink
 from galaxy_core.ports.order_queue import Enqueued, OrderQueue
 from galaxy_core.wire.layout import Layout
 
-_KEPT_TOKENS = 10_000
+_KEPT_TOKENS = 1_000
 """So many settled claims are remembered, for callers that settle twice."""
 _WALL_CLOCK_CHECK = timedelta(seconds=5)
 """A sleeper looks again after so long: the time of day may have been set forward meanwhile."""
