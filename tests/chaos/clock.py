@@ -29,7 +29,11 @@ class SetClock:
         return {"LD_PRELOAD": str(self.library), "CHAOS_CLOCK": str(self.file)}
 
     def set_to(self, off_by_s: float) -> None:
-        """Set it, for all of them at once."""
+        """Set it, for all of them at once.
+
+        Behind the kernel's (less than 0) opencode still works, but spins: what it waits for until a
+        time of day is over at once.
+        """
         self.off_by_s = off_by_s
         with self.file.open("r+b", buffering=0) as file:
             file.write(struct.pack("=q", int(off_by_s * 1_000_000_000)))
