@@ -56,9 +56,11 @@ NETWORK: tuple[Mapping[str, object], ...] = (
 OFF_BY_S = (-600.0, -120.0, -20.0, -3.0, 0.0, 0.0, 3.0, 20.0, 120.0, 600.0)
 """How far the gateway's clock is off after a step; so much below `stale_after` that no message is
 too old."""
-FORWARD_S, MOST_FORWARD_S = (0.5, 2.0, 5.0, 20.0), 600.0
-"""Steps of the clock of Hermes and opencode, and where they end.  Only forward: opencode 1.18 whose
-clock is set back under a turn asks the model again and again until the clock has caught up."""
+STEPS_S, MOST_FORWARD_S = (-10.0, -5.0, -2.0, -0.5, 0.5, 2.0, 5.0, 20.0), 600.0
+"""Steps of the clock of Hermes and opencode, and where those forward end."""
+MOST_BACK_S = 10.0
+"""How far it goes back behind where it has been: an opencode that is started then knows nothing of
+it, and every conversation waits until its clock has caught up."""
 BOTH = ", and hermes frozen for good"
 """Goes with the name of trouble at the agent whose Hermes could not see it."""
 Trouble = Callable[[random.Random], None]
@@ -89,6 +91,8 @@ class Storm:
     """For how long the disk was full."""
     is_cut_short: bool = field(default=False, init=False)
     """Whether somebody wants it to end now, with what there is."""
+    _furthest_s: float = field(default=0.0, init=False)
+    """How far forward the clock of Hermes and opencode has been."""
     _frozen: list[list[float]] = field(factory=list, init=False)
     """From when until when Hermes was frozen for good; the last one may have no end yet."""
     _over: threading.Event = field(factory=threading.Event, init=False)
@@ -115,7 +119,7 @@ class Storm:
                 lanes.append(self._lane("lines to opencode", cuts, 8.0))
         if scene.clocks is not None:
             steps: list[tuple[int, str, Trouble]] = [(1, "set", self._set_clock)]
-            lanes.append(self._lane("clock", steps, 6.0))
+            lanes.append(self._lane("clock", steps, 3.0))
         for lane in lanes:
             lane.start()
         for lane in lanes:
@@ -326,8 +330,12 @@ class Storm:
             return
         of_gateway, of_hermes = self.scene.clocks
         of_gateway.set_to(chance.choice(OFF_BY_S))
-        if of_hermes.off_by_s < MOST_FORWARD_S:
-            of_hermes.set_to(of_hermes.off_by_s + chance.choice(FORWARD_S))
+        to = of_hermes.off_by_s + chance.choice(STEPS_S)
+        if max(0.0, self._furthest_s - MOST_BACK_S) <= to <= MOST_FORWARD_S:
+            if to < of_hermes.off_by_s:
+                self.done["clock: set back under the agent"] += 1
+            self._furthest_s = max(self._furthest_s, to)
+            of_hermes.set_to(to)
 
     def _freeze_agent(self, chance: random.Random) -> None:
         _, pid = self._agent(chance)
