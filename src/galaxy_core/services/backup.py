@@ -46,6 +46,7 @@ def steps(layout: Layout, *, with_secrets: bool) -> Sequence[Step]:
         (Reading.FILES, queue / "notes", "*"),
         (Reading.FILES, queue / "keys", "*"),
         (Reading.LINKS, queue / "successors", "*"),
+        (Reading.FILES, queue / "dismissed", "*"),
         (Reading.FILES, layout.control, "*"),
         (Reading.FILES, layout.notepads, layout.response("*").name),
         (Reading.FILES, layout.run_journal(_PROBE).parent, "*"),

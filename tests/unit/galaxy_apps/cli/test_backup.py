@@ -74,6 +74,21 @@ def test_what_was_there_is_there_again(layout: Layout, tmp_path: Path) -> None:
     assert not list(other.repo_path.glob(".galaxy-restoring-*"))
 
 
+def test_what_was_decided_stays_decided(
+    layout: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A given-up order that was dismissed asks nobody again because a copy was put in place."""
+    order = {"order_id": "dead", "payload": "x", "acknowledged": True, "outcome": "dead"}
+    (layout.archive / "dead.json").write_text(json.dumps(order))
+    assert main(["order", "dismiss", "dead"]) == ExitCode.OK
+    other = tmp_path / "other"
+    words = ["restore", str(copy_of(layout, "--with-secrets")), "--into", str(other)]
+    assert main(words) == ExitCode.OK
+    capsys.readouterr()
+    main(["--config", str(other / ".galaxy/config.json"), "order", "dismiss", "dead"])
+    assert "was decided on before" in capsys.readouterr().out
+
+
 def test_secrets_only_on_request(layout: Layout, tmp_path: Path) -> None:
     """Settings and tokens leave the machine only when they are asked for."""
     for words, is_in in (((), False), (("--with-secrets",), True)):
