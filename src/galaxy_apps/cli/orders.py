@@ -247,7 +247,9 @@ def dismiss(
                     "only those that were wait for a decision. Nothing was dismissed."
                 )
         async with build_desk(place) as desk:
-            return {v.order.id: await desk.dismiss(v.order.id, by=operator()) for v in found}
+            # One that was named twice is decided on once.
+            wanted = dict.fromkeys(view.order.id for view in found)
+            return {one: await desk.dismiss(one, by=operator()) for one in wanted}
 
     results = run(work)
     if is_json:

@@ -157,8 +157,8 @@ def test_letters_and_dead_orders(folder: Path, capsys: pytest.CaptureFixture[str
     assert checks["letters:lab"]["text"] == "1 letter of lab reached nobody"
     assert "galaxy order retry o1" in checks["dead:lab"]["remedy"]
     assert "galaxy order dismiss o1" in checks["dead:lab"]["remedy"]
-    assert main(["order", "dismiss", "o1"]) == ExitCode.OK
-    capsys.readouterr()
+    assert main(["order", "dismiss", "o1", "o"]) == ExitCode.OK
+    assert capsys.readouterr().out == "The order o1 waits for no decision any more.\n"
     assert seen(capsys)["dead:lab"]["text"] == "No dead letters on lab"
 
 

@@ -287,7 +287,9 @@ async def _newest(
         except TransientError as error:
             away = error
             continue
-        views = [view for view in views if view.state in states]
+        # Of those that were given up, one that somebody has decided on is nobody's task any more.
+        is_open = states == GIVEN_UP
+        views = [v for v in views if v.state in states and not (is_open and v.is_decided)]
         own = [v for v in views if v.order.conversation(machine.name) == call.conversation]
         running = [v for v in own if v.state is not OrderState.PENDING]
         for view in (*running, *own):

@@ -208,6 +208,25 @@ async def test_an_order_that_was_given_up_is_dismissed(world: GatewayWorld) -> N
     assert (line.order_id, line.data["by"]) == ("order-0", f"memory:{OWNER}")
 
 
+async def test_dismiss_without_an_id_means_one_that_waits_for_a_decision(
+    world: GatewayWorld,
+) -> None:
+    """Said again and again it goes through all of them, and then says that there is none."""
+    worker = MemoryOrderQueue(world.lab.orders, "worker")
+    for number in range(2):
+        order = make_order(id=f"order-{number}", channel="memory", chat_id=OWNER, session=None)
+        await worker.enqueue(order)
+        delivery = await worker.claim()
+        assert delivery is not None
+        await worker.ack(delivery, make_ending(outcome=Outcome.DEAD))
+    async with world.running():
+        for number in range(3):
+            world.say("/dismiss", by=OWNER, message_id=str(number))
+        await world.until(lambda: len(world.texts(OWNER)) == 3)
+    assert [text.split("`")[1] for text in world.texts(OWNER)[:2]] == ["order-1", "order-0"]
+    assert "Nothing of that kind" in world.texts(OWNER)[2]
+
+
 async def test_what_is_retried_is_shown_at_once(world: GatewayWorld) -> None:
     """Its status and its questions do not wait for the next look at all orders."""
     world.lab.agent.script("work", Script.failing("no"), Script((Hang(),)))
