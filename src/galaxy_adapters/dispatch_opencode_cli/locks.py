@@ -21,6 +21,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 
 from galaxy_core.domain.errors import DispatcherUnavailable
 
@@ -37,15 +38,19 @@ async def session_lock(folder: Path, session_id: str, patience: timedelta) -> As
     Raises `DispatcherUnavailable` when somebody else holds it for longer than `patience`.
     """
     path = folder / f"{session_id}{_ENDING}"
-    file = _open(path)
+    file, is_new = _open(path)
     try:
+        if is_new:
+            # A session that is new is the moment at which there would be one file more.  In a
+            # thread: of an older version there may be one for each session that ever was.
+            await anyio.to_thread.run_sync(sweep_session_locks, folder)
         deadline = anyio.current_time() + patience.total_seconds()
         while True:
             if _try_lock(file):
                 if _is_in_place(file, path):
                     break
                 # Swept away before we had the lock.
-                swept, file = file, _open(path)
+                swept, (file, _) = file, _open(path)
                 os.close(swept)
                 continue
             if anyio.current_time() >= deadline:
@@ -87,15 +92,13 @@ def _sweep(path: Path) -> bool:
         os.close(file)
 
 
-def _open(path: Path) -> int:
+def _open(path: Path) -> tuple[int, bool]:
+    """The file, and whether it is new."""
     path.parent.mkdir(parents=True, exist_ok=True)
     flags = os.O_RDWR | os.O_CLOEXEC
     with contextlib.suppress(FileExistsError):
-        file = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
-        # A session that is new is the moment at which there would be one file more.
-        sweep_session_locks(path.parent)
-        return file
-    return os.open(path, flags | os.O_CREAT, 0o600)
+        return os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600), True
+    return os.open(path, flags | os.O_CREAT, 0o600), False
 
 
 def _is_in_place(file: int, path: Path) -> bool:

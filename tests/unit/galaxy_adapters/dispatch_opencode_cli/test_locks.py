@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -36,6 +37,23 @@ async def test_a_new_session_sweeps_those_of_old_ones(tmp_path: Path) -> None:
             pass
         age(tmp_path / f"ses_{number}.lock")
     assert [path.name for path in tmp_path.iterdir()] == ["ses_4.lock"]
+
+
+async def test_sweeping_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be very many files: leases are renewed while they are looked at."""
+    threads: list[int] = []
+
+    def sweep(folder: Path) -> int:
+        threads.append(threading.get_ident())
+        return sweep_session_locks(folder)
+
+    monkeypatch.setattr(locks, "sweep_session_locks", sweep)
+    async with session_lock(tmp_path, "ses_1", NOT_AT_ALL):
+        pass
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 async def test_a_lock_that_is_held_stays(tmp_path: Path) -> None:
