@@ -21,15 +21,16 @@ from galaxy_adapters.dashboard.views import (
 from galaxy_core.domain.audit import AuditSeverity
 from galaxy_core.domain.insight import Slot
 from galaxy_core.domain.state import FINAL, OrderState
-from galaxy_core.ports.front_desk import FrontDesk, Insight, Records
+from galaxy_core.ports.front_desk import FoundOrder, FrontDesk, Insight, Records
 
 __all__ = ["OverviewPage"]
 
 SLOWER = 5
 """What changes seldom, or costs more, is looked at so many times less often."""
 DAY = timedelta(days=1)
-_LOOKED_AT = 40
-"""So many of the orders that were given up are looked at for those that wait for a decision."""
+_LOOKED_AT = (40, 200, 1000)
+"""So many of the orders that were given up are looked at for those that wait for a decision; more
+of them where most have been decided on."""
 _RUNNING, _RECENT, _DEAD, _ALERTS, _SESSIONS, _LOG = 12, 8, 10, 6, 8, 20
 
 FAST_PIECES = ("health", "figures", "running", "queue", "machines")
@@ -87,8 +88,7 @@ class OverviewPage:
     async def _slow(self, stretch: Range) -> Sequence[Piece]:
         now = self._now()
         slots = await self._insight.slots(stretch.begin(now), stretch.width)
-        given_up = await self._desk.list(states=frozenset({OrderState.DEAD}), limit=_LOOKED_AT)
-        dead = [found for found in given_up if not found.view.is_decided]
+        dead = await self._undecided()
         recent = await self._desk.list(states=FINAL, limit=_RECENT)
         sessions = await self._records.sessions()
         alerts = []
@@ -109,3 +109,13 @@ class OverviewPage:
             alerts=alerts[:_ALERTS],
             log=await self._records.health_log(_LOG),
         )
+
+    async def _undecided(self) -> list[FoundOrder]:
+        """The newest orders that wait for a decision, and one more than are shown if there is."""
+        dead: list[FoundOrder] = []
+        for limit in _LOOKED_AT:
+            given_up = await self._desk.list(states=frozenset({OrderState.DEAD}), limit=limit)
+            dead = [found for found in given_up if not found.view.is_decided]
+            if len(dead) > _DEAD or len(given_up) < limit:
+                break
+        return dead

@@ -116,6 +116,17 @@ async def test_first_page_lists_dead_letters_until_somebody_decides() -> None:
     assert "over-and-done" not in dead
 
 
+async def test_an_old_dead_letter_is_listed_behind_many_that_were_dismissed() -> None:
+    """However many newer ones need no decision, one that does is not out of sight."""
+    world = World()
+    world.put(make_order(id="old-one"), OrderState.DEAD)
+    for number in range(50):
+        world.put(make_order(id=f"done-{number}"), OrderState.DEAD, is_decided=True)
+    html = await (await open_dashboard(world)).page("/")
+    dead = html[html.index('id="dead-title"') :]
+    assert "old-one" in dead[: dead.index("</section>")]
+
+
 async def test_first_page_shows_what_happens() -> None:
     """Running orders with progress, the queue by conversation, dead letters, alerts, sessions."""
     html = await (await open_dashboard(busy_world())).page("/")
