@@ -281,9 +281,19 @@ class FilesystemOldFiles(OldFiles):
                     self._unlink_dangling()
                 else:
                     path.unlink()
+                    if remnant.kind is OldKind.ORDERS:
+                        self._unlink_marks(remnant)
             except FileNotFoundError:
                 return False
         return True
+
+    def _unlink_marks(self, order: Remnant) -> None:
+        """Nobody has decided on another order that gets this one's id.
+
+        What a crash leaves of them goes with the leftovers.
+        """
+        for folder in self._marks:
+            (folder / str(order.order_id)).unlink(missing_ok=True)
 
     def _path(self, remnant: Remnant) -> Path:
         if remnant.kind is OldKind.LEFTOVERS:

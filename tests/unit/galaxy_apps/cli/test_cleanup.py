@@ -196,6 +196,31 @@ def test_dead_letters_stay(layout: Layout, capsys: pytest.CaptureFixture[str], d
     assert not path.exists()
 
 
+@pytest.mark.parametrize("decide", ["retry", "dismiss"])
+def test_a_decision_goes_with_its_order(
+    layout: Layout, capsys: pytest.CaptureFixture[str], decide: str
+) -> None:
+    """Another order may get the id of one that is gone; nobody has decided on that."""
+    path = layout.archive / "done.json"
+    given_up = json.dumps(json.loads(path.read_text()) | {"outcome": "dead"})
+    said = []
+    for _ in range(2):
+        path.write_text(given_up)
+        make_old(layout.archive)
+        capsys.readouterr()
+        assert main(["order", decide, "done"]) == ExitCode.OK
+        said.append(capsys.readouterr().out)
+        cleanup(capsys, "--kind", "orders=30", "--apply")
+        assert not path.exists()
+    if decide == "retry":
+        assert said[0] != said[1]
+    else:
+        assert said == ["The order done waits for no decision any more.\n"] * 2
+    for folder in ("successors", "dismissed", "dead"):
+        marks = layout.queue_state / folder
+        assert not marks.exists() or not names(marks)
+
+
 def test_an_unanswered_order_of_the_original_stays(
     layout: Layout, capsys: pytest.CaptureFixture[str]
 ) -> None:
