@@ -56,12 +56,13 @@ FORMS: tuple[SecretForm, ...] = (
     SecretForm("gitlab", "-", rf"(?<=glpat-){_W}{{20,}}+"),
     SecretForm("slack", "-", r"(?<=xox[abeoprs]-)(?=[A-Za-z-]{0,40}+\d)[A-Za-z0-9-]{10,}+"),
     SecretForm("slack", "-", r"(?<=xapp-)(?=[A-Za-z-]{0,40}+\d)[A-Za-z0-9-]{10,}+"),
-    # To its end; where that is missing, the lines that look like a key's.
+    # To its end; where that is missing, the lines that look like a key's.  No group is repeated
+    # possessively: Python before 3.11.5 finds nothing then (gh-106052).
     SecretForm(
         "private key",
         "-",
         rf"(?<!--)(?P<keep>----BEGIN {_KEY})"
-        rf"(?:(?:[^-]++|-(?!----))*+-----END {_KEY}|(?:\s{{0,9}}+[A-Za-z0-9+/=]{{40,}}+)++)",
+        rf"(?:(?:[^-]++|-(?!----))*-----END {_KEY}|(?:\s{{0,9}}+[A-Za-z0-9+/=]{{40,}}+)+)",
     ),
     SecretForm("github", "_", rf"(?<=gh[pousr]_)(?<!{_ALNUM}gh[pousr]_){_ALNUM}{{36,}}+"),
     SecretForm("github", "_", r"(?<=github_pat_)\w{22,}+"),
