@@ -9,7 +9,9 @@ the latter was made after the clock was set back: it lies before the message, an
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from datetime import datetime, timedelta
 
+from galaxy_adapters._opencode.steady import is_ahead_by
 from galaxy_adapters._opencode.verdict import Aftermath
 from galaxy_adapters.dispatch_opencode_server.client import Json, OpencodeClient
 from galaxy_adapters.dispatch_opencode_server.tickets import Errand
@@ -22,21 +24,22 @@ async def read_aftermath(
     errand: Errand,
     *,
     expected: int,
+    now: datetime,
     continues_by_itself: bool = False,
     strays: Container[str] = frozenset(),
-    is_searched: bool = False,
 ) -> Aftermath:
     """Read what came of a message; `expected` is how many messages there may be.
 
     `continues_by_itself` takes later prompts for those of a plugin, and not of a person.  `strays`
-    are answers that were seen to be made after the clock was set back; `is_searched` looks for
-    such ones in the whole session.
+    are answers that were seen to be made after the clock was set back; where the message is ahead
+    of `now`, such ones are looked for in the whole session.
     """
+    is_ahead = is_ahead_by(errand.message, now) > timedelta(0)
     session, message_id = errand.session, errand.message
     limit = min(max(expected, 2), _LARGEST_PAGE)
     page, cursor = await client.newest_messages(session, limit)
     messages = page
-    while cursor and page and (is_searched or str(messages[0]["info"]["id"]) > message_id):
+    while cursor and page and (is_ahead or str(messages[0]["info"]["id"]) > message_id):
         page, cursor = await client.newest_messages(session, _LARGEST_PAGE, before=cursor)
         messages = [*page, *messages]
     after, before = _parted(messages, message_id, strays)

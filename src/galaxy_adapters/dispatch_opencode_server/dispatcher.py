@@ -213,8 +213,8 @@ class OpencodeServerDispatcher:
             client,
             errand,
             expected=10,
+            now=self._clock.now(),
             continues_by_itself=project.continues_by_itself,
-            is_searched=is_ahead_by(errand.message, self._clock.now()) > timedelta(0),
         )
         if is_busy and not aftermath.is_overtaken:
             return Finding.RUNNING

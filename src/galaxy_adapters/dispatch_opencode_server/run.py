@@ -16,7 +16,6 @@ import anyio.to_thread
 from attrs import define, evolve, field
 
 from galaxy_adapters._opencode import parts
-from galaxy_adapters._opencode.steady import is_ahead_by
 from galaxy_adapters._opencode.verdict import Aftermath, judge
 from galaxy_adapters.dispatch_opencode_server.aftermath import read_aftermath
 from galaxy_adapters.dispatch_opencode_server.attachments import file_parts
@@ -270,9 +269,9 @@ class Run:
             client,
             self.errand,
             expected=expected,
+            now=self.now(),
             continues_by_itself=self.settling is not None,
             strays=self._turn.strays,
-            is_searched=is_ahead_by(self.errand.message, self.now()) > timedelta(0),
         )
 
     def _may_still_begin(self, aftermath: Aftermath) -> bool:

@@ -63,13 +63,12 @@ class WorkerLife:
                 return
         self.begin()
 
-    def restore(self) -> bool:
-        """Make the lock file anew if somebody removed it; whether that was so."""
+    def restore(self) -> None:
+        """Make the lock file anew if somebody removed it."""
         with storage_errors("write", self.path):
             if os.fstat(self._fd).st_nlink:
-                return False
+                return
         self.begin()
-        return True
 
     def end(self) -> None:
         """Disappear.  Safe twice."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from galaxy_core.domain.delivery import TicketKind
+from galaxy_core.domain.delivery import Delivery, TicketKind
 from galaxy_core.domain.errors import OrderNotDismissable, OrderNotFound, OrderNotRetryable
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.operations import Cancellation
@@ -31,6 +31,15 @@ def desk(world: World) -> OrderDesk:
         clock=ports.clock,
         machine="test",
     )
+
+
+async def held(world: World) -> tuple[MemoryOrderQueue, Delivery]:
+    """An order in the hands of a worker."""
+    await world.submit(make_order(id=ONE))
+    worker = MemoryOrderQueue(world.orders, "worker")
+    delivery = await worker.claim()
+    assert delivery is not None
+    return worker, delivery
 
 
 async def test_a_waiting_order_is_ended_on_the_spot() -> None:
@@ -132,10 +141,7 @@ async def test_a_desk_killed_at_any_write_is_finished_by_hermes(*, is_done: bool
 async def test_a_retry_is_a_new_order_and_on_record() -> None:
     """The trail says who tried again, and under which id it goes on."""
     world = World()
-    await world.submit(make_order(id=ONE))
-    worker = MemoryOrderQueue(world.orders, "worker")
-    delivery = await worker.claim()
-    assert delivery is not None
+    worker, delivery = await held(world)
     clerk = desk(world)
     with pytest.raises(OrderNotRetryable):
         await clerk.retry(ONE, by="ann")
@@ -150,10 +156,7 @@ async def test_a_retry_is_a_new_order_and_on_record() -> None:
 async def test_a_dismissal_is_on_record_once() -> None:
     """The trail says who needs the order no more; a second time adds nothing."""
     world = World()
-    await world.submit(make_order(id=ONE))
-    worker = MemoryOrderQueue(world.orders, "worker")
-    delivery = await worker.claim()
-    assert delivery is not None
+    worker, delivery = await held(world)
     clerk = desk(world)
     with pytest.raises(OrderNotDismissable):
         await clerk.dismiss(ONE, by="ann")

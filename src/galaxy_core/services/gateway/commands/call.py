@@ -48,6 +48,11 @@ class Call:
         """The conversation that it is said in."""
         return ConversationKey(conversation_of(self.message.address))
 
+    @property
+    def by(self) -> str:
+        """Who says so, as it is put on record."""
+        return f"{self.message.channel}:{self.message.sender_id}"
+
     async def machine(self) -> MachinePorts:
         """The conversation's machine."""
         return await self.tools.choices.machine_of(self.message.address, self.tools.ports)

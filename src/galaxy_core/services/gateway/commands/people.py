@@ -34,11 +34,10 @@ async def pair(call: Call) -> str:
         )
     if role and role.strip().casefold() not in set(Role):
         return f"A role is one of {', '.join(f'`{each.value}`' for each in Role)}."
-    by = f"{call.message.channel}:{call.message.sender_id}"
     try:
         person = await call.tools.pairing.confirm(
             wanted,
-            by=by,
+            by=call.by,
             key=call.message.key,
             role=Role(role.strip().casefold()) if role else None,
         )

@@ -76,8 +76,7 @@ async def cancel(call: Call) -> str:
     if isinstance(found, str):
         return found
     machine, view = found
-    by = f"{call.message.channel}:{call.message.sender_id}"
-    cancellation = await machine.desk.cancel(view.order.id, by=by)
+    cancellation = await machine.desk.cancel(view.order.id, by=call.by)
     return _CANCELLED[cancellation].format(view.order.id)
 
 
@@ -88,8 +87,7 @@ async def retry(call: Call) -> str:
         return found
     machine, view = found
     try:
-        by = f"{call.message.channel}:{call.message.sender_id}"
-        new_id = await machine.desk.retry(view.order.id, by=by)
+        new_id = await machine.desk.retry(view.order.id, by=call.by)
     except (OrderNotFound, OrderNotRetryable) as error:
         return str(error)
     again = await machine.catalogue.get(new_id)
@@ -105,8 +103,7 @@ async def dismiss(call: Call) -> str:
         return found
     machine, view = found
     try:
-        by = f"{call.message.channel}:{call.message.sender_id}"
-        is_new = await machine.desk.dismiss(view.order.id, by=by)
+        is_new = await machine.desk.dismiss(view.order.id, by=call.by)
     except (OrderNotFound, OrderNotDismissable) as error:
         return str(error)
     if not is_new:
