@@ -11,7 +11,7 @@ import heapq
 import os
 from collections import Counter
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,16 +72,20 @@ class FilesystemOrderCatalogue(OrderCatalogue):
         self._identity = Identity(self._paths, self._archive)
         self._looking = Looking(self._paths, self._identity, machine, clock, max_file_bytes)
 
-    async def get(self, order_id: OrderId) -> OrderView | None:
-        return await anyio.to_thread.run_sync(self._get, order_id)
+    async def get(self, order_id: OrderId, *, only_enqueued: bool = False) -> OrderView | None:
+        return await anyio.to_thread.run_sync(
+            partial(self._get, order_id, only_enqueued=only_enqueued)
+        )
 
     async def list(
         self,
         *,
         states: frozenset[OrderState] | None = None,
         limit: int | None = 50,
+        oldest_first: bool = False,
     ) -> Sequence[OrderView]:
-        return await anyio.to_thread.run_sync(self._list, states, limit)
+        look = partial(self._list, states, limit, oldest_first=oldest_first)
+        return await anyio.to_thread.run_sync(look)
 
     async def count(self, *, states: frozenset[OrderState] | None = None) -> dict[OrderState, int]:
         return await anyio.to_thread.run_sync(self._count, states or frozenset(OrderState))
@@ -111,37 +115,47 @@ class FilesystemOrderCatalogue(OrderCatalogue):
 
     # ---- reading
 
-    def _get(self, order_id: OrderId) -> OrderView | None:
+    def _get(self, order_id: OrderId, *, only_enqueued: bool = False) -> OrderView | None:
         if why_not_an_order_id(order_id) is not None:
             return None
         with storage_errors("read orders in", self._paths.orders):
+            before = self._looking.moment()
             for _ in range(_LOOKS):
-                before = self._looking.moment()
-                view = (
-                    self._ended(order_id)
-                    or self._looking.held(order_id)
-                    or self._looking.waiting(order_id)
-                )
+                view = self._find(order_id)
                 if view is not None:
                     return view
-                if self._looking.moment() == before:
-                    return None
-        return None
+                last, before = before, self._looking.moment()
+                if before == last:
+                    break
+            if only_enqueued:
+                return None
+            view = self._looking.search(order_id)
+            if view is None and self._looking.moment() != before:
+                view = self._find(order_id)
+            return view
 
-    def _list(self, states: frozenset[OrderState] | None, limit: int | None) -> Sequence[OrderView]:
+    def _find(self, order_id: OrderId) -> OrderView | None:
+        """The order, where its id says where to look."""
+        return (
+            self._ended(order_id) or self._looking.held(order_id) or self._looking.waiting(order_id)
+        )
+
+    def _list(
+        self, states: frozenset[OrderState] | None, limit: int | None, *, oldest_first: bool
+    ) -> Sequence[OrderView]:
         wanted = frozenset(OrderState) if states is None else states
         found: list[Found] = []
         with storage_errors("read orders in", self._paths.orders):
             # In the order in which they move, so that none is missed; one seen twice has ended.
             if OrderState.PENDING in wanted:
-                found += self._looking.all_waiting(limit)
+                found += self._looking.all_waiting(limit, oldest_first=oldest_first)
             if not wanted.isdisjoint(_HELD):
                 found += [f for f in self._looking.all_held() if f.view.state in wanted]
             if not wanted.isdisjoint(FINAL):
-                found += self._all_ended(wanted, limit)
+                found += self._all_ended(wanted, limit, oldest_first=oldest_first)
         by_id = {item.view.order.id: item for item in found}
-        newest = sorted(by_id.values(), key=lambda item: item.at, reverse=True)
-        return [item.view for item in newest[:limit]]
+        in_order = sorted(by_id.values(), key=lambda item: item.at, reverse=not oldest_first)
+        return [item.view for item in in_order[:limit]]
 
     def _count(self, wanted: frozenset[OrderState]) -> dict[OrderState, int]:
         counts: Counter[OrderState] = Counter()
@@ -170,8 +184,10 @@ class FilesystemOrderCatalogue(OrderCatalogue):
             is_decided=is_dead and self._archive.dead.is_decided(order_id),
         )
 
-    def _all_ended(self, wanted: frozenset[OrderState], limit: int | None) -> Sequence[Found]:
-        """The newest ended orders in the wanted states: reads no more files than it must."""
+    def _all_ended(
+        self, wanted: frozenset[OrderState], limit: int | None, *, oldest_first: bool
+    ) -> Sequence[Found]:
+        """The first ended orders in the wanted states: reads no more files than it must."""
         ages: list[tuple[int, str]] = []
         # No archive: no order has ended yet.
         with contextlib.suppress(FileNotFoundError), os.scandir(self._paths.archive) as entries:
@@ -181,9 +197,9 @@ class FilesystemOrderCatalogue(OrderCatalogue):
                 if is_order_name(entry.name)
             ]
         if wanted >= FINAL and limit is not None:
-            ages = heapq.nlargest(limit, ages)
+            ages = (heapq.nsmallest if oldest_first else heapq.nlargest)(limit, ages)
         else:
-            ages.sort(reverse=True)
+            ages.sort(reverse=not oldest_first)
         found: list[Found] = []
         for at, name in ages:
             if limit is not None and len(found) >= limit:

@@ -24,8 +24,13 @@ class OrderCatalogue(Protocol):
     """Orders that wait, run and have ended.  Reads never disturb the queue."""
 
     @abstractmethod
-    async def get(self, order_id: OrderId) -> OrderView | None:
-        """The order as it stands now; None when nobody knows it."""
+    async def get(self, order_id: OrderId, *, only_enqueued: bool = False) -> OrderView | None:
+        """The order as it stands now; None when nobody knows it.
+
+        With `only_enqueued`, one that came by another way than `OrderQueue.enqueue` need not be
+        found while it waits.  In return nothing is searched through: an order that nobody knows
+        costs the same however many wait.
+        """
 
     @abstractmethod
     async def list(
@@ -33,10 +38,14 @@ class OrderCatalogue(Protocol):
         *,
         states: frozenset[OrderState] | None = None,
         limit: int | None = 50,
+        oldest_first: bool = False,
     ) -> Sequence[OrderView]:
         """Orders in the given states (None: all), the newest `limit`, newest first.
 
-        By arrival while they wait or run, by their end after.
+        With `oldest_first`, the oldest `limit`, oldest first.  By arrival while they wait or run,
+        by their end after.  With a limit the number of waiting orders that are read is bounded,
+        however many wait, so of many `place` may be missing; without one all are read, which is
+        not for looks that are made again and again.
         """
 
     @abstractmethod

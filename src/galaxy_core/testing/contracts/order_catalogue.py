@@ -19,6 +19,7 @@ from galaxy_core.ports.order_catalogue import CancelResult, OrderCatalogue
 from galaxy_core.ports.order_queue import OrderQueue
 from galaxy_core.testing.contracts.contract import requires
 from galaxy_core.testing.contracts.order_decisions import OrderDecisions
+from galaxy_core.testing.contracts.order_lists import OrderLists
 from galaxy_core.testing.contracts.order_queue import QueueFeatures, QueueHarness
 from galaxy_core.testing.factories import make_ending, make_order
 
@@ -27,7 +28,7 @@ UNKNOWN = OrderId("never-heard-of")
 FAILURES = [Outcome.FAILED, Outcome.CANCELLED, Outcome.EXPIRED, Outcome.DEAD]
 
 
-class OrderCatalogueContract(OrderDecisions):
+class OrderCatalogueContract(OrderDecisions, OrderLists):
     """Everything that an `OrderCatalogue` owes people."""
 
     features: ClassVar[QueueFeatures] = QueueFeatures()
@@ -324,31 +325,6 @@ class OrderCatalogueContract(OrderDecisions):
         assert view is not None
         assert (view.ending, view.state) == (ending, OrderState.FAILED)
         assert (view.place, view.waits_until) == (None, None)
-
-    async def test_list_is_newest_first(self, harness: QueueHarness) -> None:
-        """Orders that wait stand by arrival, those that have ended by their end."""
-        queue, catalogue = await harness.open(), await harness.catalogue()
-        for order_id in "abcd":
-            await queue.enqueue(make_order(id=order_id))
-            await harness.elapse(harness.tick)
-        a, b = await harness.claim(queue), await harness.claim(queue)
-        for delivery in (b, a):
-            await queue.ack(delivery, make_ending(finished_at=harness.now()))
-            await harness.elapse(harness.tick)
-        waiting = await catalogue.list(states=frozenset({OrderState.PENDING}))
-        assert [view.order.id for view in waiting] == ["d", "c"]
-        ended = await catalogue.list(states=frozenset({OrderState.SUCCEEDED}))
-        assert [view.order.id for view in ended] == ["a", "b"]
-        assert {view.order.id for view in await catalogue.list()} == set("abcd")
-
-    async def test_list_is_limited_to_the_newest(self, harness: QueueHarness) -> None:
-        """A limit keeps the newest; None means all of them."""
-        queue, catalogue = await harness.open(), await harness.catalogue()
-        for number in range(60):
-            await queue.enqueue(make_order(id=f"o{number}"))
-        assert [view.order.id for view in await catalogue.list(limit=2)] == ["o59", "o58"]
-        assert len(await catalogue.list()) == 50
-        assert len(await catalogue.list(limit=None)) == 60
 
     async def test_states_are_counted(self, harness: QueueHarness) -> None:
         """One number per state; what nobody is in is left out."""

@@ -25,7 +25,8 @@ class MemoryOrderCatalogue(OrderCatalogue):
 
     orders: MemoryOrders
 
-    async def get(self, order_id: OrderId) -> OrderView | None:
+    async def get(self, order_id: OrderId, *, only_enqueued: bool = False) -> OrderView | None:
+        del only_enqueued  # there is no other way in
         async with self.orders.faults.around("catalogue.get", is_write=False):
             entry = self.orders.find(order_id)
             return None if entry is None else self._view(entry)
@@ -35,12 +36,15 @@ class MemoryOrderCatalogue(OrderCatalogue):
         *,
         states: frozenset[OrderState] | None = None,
         limit: int | None = 50,
+        oldest_first: bool = False,
     ) -> Sequence[OrderView]:
         async with self.orders.faults.around("catalogue.list", is_write=False):
-            newest_first = sorted(
-                self.orders.all(), key=lambda entry: entry.end or entry.arrival, reverse=True
+            in_order = sorted(
+                self.orders.all(),
+                key=lambda entry: entry.end or entry.arrival,
+                reverse=not oldest_first,
             )
-            wanted = [e for e in newest_first if states is None or _state(e) in states]
+            wanted = [e for e in in_order if states is None or _state(e) in states]
             return [self._view(entry) for entry in wanted[:limit]]
 
     async def count(self, *, states: frozenset[OrderState] | None = None) -> dict[OrderState, int]:

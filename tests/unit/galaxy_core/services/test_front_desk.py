@@ -201,12 +201,16 @@ class NoArchive(MemoryOrderCatalogue):
     """A folder with so many ended orders that nobody may list them."""
 
     async def list(
-        self, *, states: frozenset[OrderState] | None = None, limit: int | None = 50
+        self,
+        *,
+        states: frozenset[OrderState] | None = None,
+        limit: int | None = 50,
+        oldest_first: bool = False,
     ) -> Sequence[OrderView]:
         """Live orders only."""
         assert states is not None
         assert states.isdisjoint(FINAL), "this takes for ever"
-        return await super().list(states=states, limit=limit)
+        return await super().list(states=states, limit=limit, oldest_first=oldest_first)
 
 
 async def test_ended_orders_are_not_looked_for_in_their_folder(scene: Scene) -> None:
@@ -236,9 +240,11 @@ async def test_orders_from_before_the_trail_are_listed(scene: Scene) -> None:
 class Tidied(NoArchive):
     """A folder from which somebody has removed an ended order."""
 
-    async def get(self, order_id: OrderId) -> OrderView | None:
+    async def get(self, order_id: OrderId, *, only_enqueued: bool = False) -> OrderView | None:
         """All but that one."""
-        return None if order_id == "c" else await super().get(order_id)
+        if order_id == "c":
+            return None
+        return await super().get(order_id, only_enqueued=only_enqueued)
 
 
 async def test_archive_that_was_tidied_up_leaves_no_hole(scene: Scene) -> None:

@@ -245,11 +245,15 @@ async def test_commands_look_at_no_old_orders(world: GatewayWorld) -> None:
 
     class Watched(MemoryOrderCatalogue):
         async def list(
-            self, *, states: frozenset[OrderState] | None = None, limit: int | None = 50
+            self,
+            *,
+            states: frozenset[OrderState] | None = None,
+            limit: int | None = 50,
+            oldest_first: bool = False,
         ) -> Sequence[OrderView]:
             asked.append(limit is not None or not (states or FINAL) & FINAL)
             asked.append(states is None or states >= FINAL or not states & FINAL)
-            return await super().list(states=states, limit=limit)
+            return await super().list(states=states, limit=limit, oldest_first=oldest_first)
 
         async def count(
             self, *, states: frozenset[OrderState] | None = None

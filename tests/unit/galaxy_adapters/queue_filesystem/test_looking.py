@@ -1,0 +1,192 @@
+"""However many orders wait, a look reads few of their files."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from galaxy_adapters.queue_filesystem import FilesystemOrderCatalogue, _looking
+from galaxy_adapters.queue_filesystem._identity import Identity, Owner
+from galaxy_core.domain.ids import OrderId
+from galaxy_core.domain.operations import OrderView
+from galaxy_core.domain.state import OrderState
+from galaxy_core.testing.clock import ManualClock
+from galaxy_core.testing.factories import make_order
+from galaxy_core.testing.memory import MemoryControl
+from galaxy_core.wire.layout import Layout
+from tests.contract.files_queue import FilesQueueHarness, files_queue
+
+pytestmark = pytest.mark.anyio
+
+WAITING = frozenset({OrderState.PENDING})
+MANY = 40
+
+
+@pytest.fixture(autouse=True)
+def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is many in life takes too long to make here."""
+    monkeypatch.setattr(_looking, "PLACES_UP_TO", MANY - 1)
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Paths of the files that were read, for whatever purpose."""
+    paths: list[str] = []
+
+    def noted(name: str) -> None:
+        real = getattr(_looking, name)
+
+        def call(path: object, *args: Any, **kwargs: Any) -> object:  # noqa: ANN401 - any reader's
+            paths.append(str(path))
+            return real(path, *args, **kwargs)
+
+        monkeypatch.setattr(_looking, name, call)
+
+    noted("read_order")
+    noted("read_plain_file")
+    return paths
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> FilesystemOrderCatalogue:
+    """Many waiting orders, one a second, and a few things beside them that are no orders."""
+    layout, clock = Layout(tmp_path), ManualClock()
+    layout.orders.mkdir(parents=True)
+    for number in range(MANY):
+        _drop(layout, f"o{number}", seconds=number)
+    (layout.orders / "old.json").mkdir()
+    os.utime(layout.orders / "old.json", (0, 0))
+    (layout.orders / "new.json").symlink_to("o0.json")
+    (layout.orders / "notes.txt").write_text("no order")
+    return FilesystemOrderCatalogue(
+        layout, machine="lab", clock=clock, control=MemoryControl(clock)
+    )
+
+
+async def test_only_as_many_are_read_as_are_asked_for(
+    catalogue: FilesystemOrderCatalogue, read: list[str]
+) -> None:
+    """The newest or the oldest ones, and no file more."""
+    newest = await catalogue.list(states=WAITING, limit=3)
+    assert _ids(newest) == ["o39", "o38", "o37"]
+    assert len(read) == 3
+    oldest = await catalogue.list(states=WAITING, limit=2, oldest_first=True)
+    assert _ids(oldest) == ["o0", "o1"]
+    assert len(read) == 5
+    assert await catalogue.count(states=WAITING) == {OrderState.PENDING: MANY + 2}
+    assert len(read) == 5
+
+
+async def test_places_are_told_of_few(
+    catalogue: FilesystemOrderCatalogue, tmp_path: Path, read: list[str]
+) -> None:
+    """One order fewer, and all are read: for each one's place in its conversation."""
+    assert {view.place for view in await catalogue.list(states=WAITING, limit=3)} == {None}
+    (Layout(tmp_path).orders / "o7.json").unlink()
+    read.clear()
+    views = await catalogue.list(states=WAITING, limit=3)
+    assert [view.place for view in views] == [MANY - 1, MANY - 2, MANY - 3]
+    assert len(read) == MANY - 1
+
+
+async def test_order_is_read_alone(catalogue: FilesystemOrderCatalogue, read: list[str]) -> None:
+    """Who asks after one order, as the gateway does all the time, has one file read."""
+    view = await catalogue.get(OrderId("o20"))
+    assert view is not None
+    assert (view.state, view.place) == (OrderState.PENDING, None)
+    assert len(read) == 1
+    # A message that is new: nobody knows the order that will be made of it.
+    assert await catalogue.get(OrderId("galaxy-telegram-7"), only_enqueued=True) is None
+    assert len(read) == 2
+
+
+async def test_order_named_otherwise_is_searched_for_once(
+    catalogue: FilesystemOrderCatalogue, tmp_path: Path, read: list[str]
+) -> None:
+    """A file that somebody dropped in under another name is looked at again without a search."""
+    _drop(Layout(tmp_path), "todo", order_id="mine", seconds=10)
+    assert await catalogue.get(OrderId("mine"), only_enqueued=True) is None
+    read.clear()
+    assert await catalogue.get(OrderId("mine")) is not None
+    assert len(read) > MANY, "searched for"
+    read.clear()
+    assert await catalogue.get(OrderId("mine")) is not None
+    assert await catalogue.get(OrderId("mine"), only_enqueued=True) is not None
+    assert len(read) == 4
+
+
+async def test_listed_order_needs_no_search(
+    catalogue: FilesystemOrderCatalogue, tmp_path: Path, read: list[str]
+) -> None:
+    """Whoever has it from a list asks after it by its id."""
+    _drop(Layout(tmp_path), "todo", order_id="mine", seconds=100)
+    assert _ids(await catalogue.list(states=WAITING, limit=1)) == ["mine"]
+    read.clear()
+    assert await catalogue.get(OrderId("mine")) is not None
+    assert len(read) == 2
+
+
+async def test_few_are_remembered(
+    catalogue: FilesystemOrderCatalogue,
+    tmp_path: Path,
+    read: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those stay that were asked for last; for another one there is the search."""
+    monkeypatch.setattr(_looking, "REMEMBERED", 2)
+    for number, order_id in enumerate("abc"):
+        _drop(Layout(tmp_path), f"todo-{order_id}", order_id=order_id, seconds=100 + number)
+    for asked in "abac":
+        assert await catalogue.get(OrderId(asked)) is not None
+    read.clear()
+    assert await catalogue.get(OrderId("a")) is not None
+    assert len(read) == 2
+    assert await catalogue.get(OrderId("b")) is not None
+    assert len(read) > MANY
+
+
+@pytest.fixture
+async def harness(tmp_path: Path) -> AsyncIterator[FilesQueueHarness]:
+    """A folder with workers."""
+    async with files_queue(tmp_path) as harness:
+        yield harness
+
+
+async def test_held_order_is_known_by_its_own_link(
+    harness: FilesQueueHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Orders that were tried and wait again, however many, are not looked at for it."""
+    queue, catalogue = await harness.open(), await harness.catalogue()
+    for number in range(MANY):
+        await queue.enqueue(make_order(id=f"o{number}"))
+    deliveries = [await harness.claim(queue) for _ in range(MANY)]
+    for delivery in deliveries[1:]:
+        await queue.nack(delivery)
+    links: list[str] = []
+    owner = Identity.owner
+
+    def noted(identity: Identity, order_id: str) -> Owner | None:
+        links.append(order_id)
+        return owner(identity, order_id)
+
+    monkeypatch.setattr(Identity, "owner", noted)
+    held = deliveries[0].order.id
+    assert (await catalogue.get(held)) is not None
+    assert len(await catalogue.list(states=frozenset({OrderState.CLAIMED}))) == 1
+    assert set(links) == {held}
+
+
+def _drop(layout: Layout, name: str, *, seconds: int, **fields: object) -> None:
+    order = {"type": "galaxy_order", "payload": "hello", "session": "talk", **fields}
+    path = layout.orders / f"{name}.json"
+    path.write_text(json.dumps(order))
+    os.utime(path, (1_000 + seconds, 1_000 + seconds))
+
+
+def _ids(views: Sequence[OrderView]) -> list[str]:
+    return [str(view.order.id) for view in views]
