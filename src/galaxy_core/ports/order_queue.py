@@ -28,7 +28,8 @@ class OrderQueue(Protocol):
     """Orders of one machine: durable, claimed by one worker at a time, ended once.
 
     An adapter is made for one machine and one worker (a process).  It decides which waiting
-    order comes next: within a conversation in the order of arrival and never two at a time;
+    order comes next: within a conversation in the order of arrival, but one that was begun before
+    all others (they would go on in its session while it is broken off), and never two at a time;
     between conversations by priority, then arrival; `not_before` and `after` are obeyed; an
     order that a person wants cancelled is given out at once, whatever it waited for, even if it
     is meant for another machine.  An order that may not run (`Order.refusals`, expired) is given

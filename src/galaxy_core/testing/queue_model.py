@@ -23,6 +23,8 @@ class ModelOrder:
     """Time since the beginning before which it is not given out."""
     is_elsewhere: bool = False
     attempts: int = 0
+    is_begun: bool = False
+    """Whether somebody has held it: it goes before all others of its conversation."""
     holder: str | None = None
     delivery: Delivery | None = None
     delayed_until: timedelta = timedelta(0)
@@ -58,7 +60,7 @@ class QueueModel:
         busy = {self._lane(o) for o in self.orders.values() if o.end is None and o.holder}
         heads: dict[str, ModelOrder] = {}
         urgency: dict[str, int] = {}
-        for order in sorted(waiting, key=lambda o: o.arrival):
+        for order in sorted(waiting, key=lambda o: (not o.is_begun, o.arrival)):
             lane = self._lane(order)
             if lane in busy or not self._has_joined(order):
                 continue
@@ -74,6 +76,7 @@ class QueueModel:
         """The worker holds the order."""
         order = self.orders[delivery.order.id]
         order.attempts += 1
+        order.is_begun = True
         order.holder, order.delivery = worker, delivery
         order.delayed_until = timedelta(0)
 

@@ -116,7 +116,7 @@ class MemoryOrderCatalogue(OrderCatalogue):
         return sum(
             1
             for other in self.orders.all()
-            if other.arrival <= entry.arrival
+            if other.turn <= entry.turn
             and _state(other) is OrderState.PENDING
             and self.orders.conversation(other) == key
         )

@@ -76,8 +76,13 @@ class Entry:
     end: int = 0
     """Its place among arrivals and ends."""
     successor: OrderId | None = None
-    is_dismissed: bool = False
     """The order that a person had enqueued in its place."""
+    is_dismissed: bool = False
+
+    @property
+    def turn(self) -> tuple[bool, int]:
+        """Its place in its conversation: one that somebody has had comes first."""
+        return (not self.attempts and not self.given_back_at, self.arrival)
 
 
 class MemoryOrders:
@@ -196,6 +201,8 @@ class MemoryOrders:
             # joined its conversation yet; it takes its place by arrival once it may run.
             if key not in held and not self._waits_for_something(entry):
                 lanes.setdefault(key, []).append(entry)
+        for lane in lanes.values():
+            lane.sort(key=lambda entry: entry.turn)
         ready = [lane for lane in lanes.values() if not self._is_delayed(lane[0])]
         if not ready:
             return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from galaxy_core.domain.delivery import Delivery
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.order import Order, Priority
@@ -91,6 +93,18 @@ class NextOrderContract(Contract):
         assert await two.claim() is None
         await one.ack(first, make_ending())
         assert (await harness.claim(two)).order.id == "b"
+
+    @pytest.mark.parametrize("is_counted", [True, False])
+    async def test_begun_order_comes_before_all_others_of_its_conversation(
+        self, harness: QueueHarness, *, is_counted: bool
+    ) -> None:
+        """Others would go on in its session while it is broken off."""
+        queue = await harness.open()
+        await _enqueue(queue, *(make_order(id=i, session="talk") for i in "ab"))
+        begun = await queue.claim(only=OrderId("b"))
+        assert begun is not None
+        await queue.nack(begun, is_counted=is_counted)
+        assert (await harness.claim(queue)).order.id == "b"
 
     @requires("has_several_workers")
     async def test_order_taken_beside_its_conversation_keeps_it_busy(
