@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -34,6 +35,15 @@ def daemon_parser(program: str, description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", metavar="FILE", type=Path, help="The settings file.")
     return parser
+
+
+def start_is_over() -> None:
+    """Have the garbage collector leave alone what the start has made: all of it stays.
+
+    Looking through it takes 20 to 40 ms each time, in which nothing else is done.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def add_strict(parser: argparse.ArgumentParser) -> None:

@@ -26,6 +26,7 @@ from galaxy_apps.daemons import (
     expected_error,
     listen_for_signals,
     say,
+    start_is_over,
 )
 from galaxy_apps.exit_codes import ExitCode
 from galaxy_apps.home import WEB, Home
@@ -159,6 +160,7 @@ async def _serve(plan: GatewayPlan, page: WebPlan | None) -> int:
                 )
                 tasks.start_soon(vigil.keep, name="vigil")
                 vigil.ready(f"hears people on {' and '.join(plan.channels)}")
+                start_is_over()
                 await caduceus.run()
             tasks.cancel_scope.cancel()
         log.info("gateway.stopped")

@@ -20,6 +20,7 @@ from galaxy_apps.daemons import (
     daemon_parser,
     expected_error,
     listen_for_signals,
+    start_is_over,
 )
 from galaxy_apps.exit_codes import ExitCode
 from galaxy_apps.notify import service_manager
@@ -150,6 +151,7 @@ async def _serve(place: Place, is_once: bool) -> int:  # noqa: FBT001  anyio.run
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(listen_for_signals, "hermes", stop, name="signals")
                 tasks.start_soon(vigil.keep, name="vigil")
+                start_is_over()
                 await hermes.run(until_idle=is_once)
                 tasks.cancel_scope.cancel()
             log.info("hermes.stopped", machine=place.machine.name)

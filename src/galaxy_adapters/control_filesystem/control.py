@@ -23,7 +23,7 @@ from pathlib import Path
 
 import anyio
 from anyio import to_thread
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 from attrs import define, field
 
 from galaxy_adapters._files import (
@@ -87,7 +87,7 @@ class FilesystemControl(Control):
         await to_thread.run_sync(self._send, command)
 
     async def pending(self, order_id: OrderId | None = None) -> Sequence[ControlCommand]:
-        await checkpoint()
+        await checkpoint_if_cancelled()
         with storage_errors("read", self._folder):
             commands = self._read_all()
         return [c for c in commands if order_id is None or c.order_id == order_id]

@@ -125,14 +125,13 @@ class Keeper:
         while True:
             await self._watch.wait()
             try:
-                is_news = await self.catch_up()
+                await self.catch_up()
             except OSError as error:
                 self.tell(error)
                 await self.clock.sleep(_AFTER_FAILURE)
                 continue
-            if not is_news:
-                # Echoes of our own claims, mostly: in a run of them, look less often.
-                await anyio.sleep(_ECHO_PAUSE_SECONDS)
+            # What comes next are echoes of our own claims, mostly, and claims look for themselves.
+            await anyio.sleep(_ECHO_PAUSE_SECONDS)
 
     async def _keep_up(self) -> None:
         """Read the backlog, and do what is due."""

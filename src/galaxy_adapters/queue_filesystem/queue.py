@@ -18,7 +18,7 @@ from typing import Self, TypeVar
 
 import anyio
 import anyio.to_thread
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 from attrs import evolve
 
 from galaxy_adapters._files import (
@@ -236,7 +236,7 @@ class FilesystemOrderQueue(OrderQueue):
     # ---- port: orders out
 
     async def claim(self, *, only: OrderId | None = None) -> Delivery | None:
-        await checkpoint()
+        await checkpoint_if_cancelled()
         self._require_life()
         with storage_errors("claim an order in", self._paths.orders):
             await self._keeper.catch_up()
@@ -252,6 +252,8 @@ class FilesystemOrderQueue(OrderQueue):
                 self._intake.load()
                 await checkpoint()
                 held = await self._claimer.next()
+            if held is None:
+                await checkpoint()  # who asks again and again must let others work
             return self._take_up(held)
 
     async def _claim_only(self, order_id: OrderId) -> Delivery | None:
@@ -267,7 +269,7 @@ class FilesystemOrderQueue(OrderQueue):
         return None
 
     async def renew(self, delivery: Delivery) -> None:
-        await checkpoint()
+        await checkpoint_if_cancelled()
         held = self._find(delivery)
         self._life.beat()
         try:

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from anyio import to_thread
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import checkpoint_if_cancelled
 from attrs import define, evolve, field
 
 from galaxy_adapters._files import (
@@ -71,7 +71,7 @@ class JsonSessionStore(SessionStore):
         if book is None:
             book = await to_thread.run_sync(self._read)
         else:
-            await checkpoint()
+            await checkpoint_if_cancelled()
         return book.sessions.get(conversation)
 
     async def put(self, session: Session) -> None:

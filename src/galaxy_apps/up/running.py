@@ -19,7 +19,7 @@ from anyio import TASK_STATUS_IGNORED, Event, create_task_group, move_on_after
 from anyio.abc import TaskGroup, TaskStatus
 from attrs import define, field, frozen
 
-from galaxy_apps.daemons import expected_error, listen_for_signals
+from galaxy_apps.daemons import expected_error, listen_for_signals, start_is_over
 from galaxy_apps.demo.stage import Stage
 from galaxy_apps.exit_codes import ExitCode
 from galaxy_apps.home import WEB, Home
@@ -191,6 +191,7 @@ class _Whole:
         if not self._stops:
             await self._announce(await self._server.address(self._port))
             self._lifeline.working(self._port)
+            start_is_over()
             log.info("up.started", folder=str(plan.home.layout.repo_path), port=self._port)
 
     async def _is_gateway_up(self) -> bool | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from galaxy_apps import agent, dashboard, gateway, hermes
+from galaxy_apps.daemons import start_is_over
 from galaxy_apps.exit_codes import ExitCode
 
 DAEMONS = [agent.main, dashboard.main, gateway.main, hermes.main]
@@ -43,3 +45,14 @@ def test_settings_that_cannot_be_used(
     broken.write_text("{")
     assert main(["--config", str(broken)]) == ExitCode.SETTINGS
     assert str(broken) in capsys.readouterr().err
+
+
+def test_what_the_start_has_made_is_not_looked_through_again() -> None:
+    """A full collection stops the loop for tens of milliseconds, and would find nothing."""
+    before = gc.get_freeze_count()
+    try:
+        start_is_over()
+        assert gc.get_freeze_count() > before + 1_000
+        assert len(gc.get_objects()) < 1_000
+    finally:
+        gc.unfreeze()

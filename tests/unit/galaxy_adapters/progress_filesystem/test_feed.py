@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from galaxy_adapters.progress_filesystem import FilesystemProgressFeed, _writer
@@ -94,6 +95,24 @@ async def test_text_in_quick_succession_is_few_writes(machine: Machine) -> None:
     assert len(items) <= allowed + 2
     pieces = [item.event.text for item in items if isinstance(item.event, TextAppended)]
     assert "".join(pieces) == "".join(f"{number} " for number in range(1_000))
+
+
+async def test_a_burst_of_events_lets_others_have_their_turn(machine: Machine) -> None:
+    """An agent that tells very much must not stop the daemon's other work."""
+    feed, turns = machine.feed(), 0
+
+    async def work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(work)
+        for number in range(320):
+            await feed.publish(A, TextAppended(text="word ", part=f"prt_{number}"))
+        tasks.cancel_scope.cancel()
+    assert turns >= 10
 
 
 async def test_watcher_in_this_process_does_not_wait_for_the_disk(machine: Machine) -> None:
