@@ -71,6 +71,8 @@ class World(FrontDesk, Insight, Records):
     findings: tuple[Any, ...] = ()
     level: Level = Level.WELL
     is_gateway_up: bool | None = None
+    is_fresh: bool = True
+    """Whether all waiting orders are listed, as they are now."""
     pieces: list[Slot] = field(factory=list)
     log: list[str] = field(factory=list)
     run_seconds: Histogram = NO_HISTOGRAM
@@ -205,7 +207,12 @@ class World(FrontDesk, Insight, Records):
     async def live(self) -> Sequence[LiveOrder]:
         self._check()
         found = [
-            LiveOrder(machine=f.machine, view=f.view, progress=self.progress.get(f.view.order.id))
+            LiveOrder(
+                machine=f.machine,
+                view=f.view,
+                progress=self.progress.get(f.view.order.id),
+                is_fresh=self.is_fresh or f.view.state is not OrderState.PENDING,
+            )
             for f in self.orders.values()
             if not f.view.state.is_final
         ]

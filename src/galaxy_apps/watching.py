@@ -110,7 +110,9 @@ async def watching_gateway(home: Home, ports: GatewayPorts) -> AsyncIterator[Non
     looks = [
         Probe(
             name=f"Hermes on {machine.name}",
-            look=probes.HermesLook(machine.name, Pulse(machine.presence, clock), machine.catalogue),
+            look=probes.HermesLook(
+                machine.name, Pulse(machine.presence, clock), machine.catalogue, clock
+            ),
         )
         # Machines that share a folder share its heartbeat.
         for machine in ports.folders

@@ -19,7 +19,7 @@ from galaxy_adapters.dashboard.views import (
     tiles,
 )
 from galaxy_core.domain.audit import AuditSeverity
-from galaxy_core.domain.insight import Slot
+from galaxy_core.domain.insight import LiveOrder, Overview, Slot
 from galaxy_core.domain.state import FINAL, OrderState
 from galaxy_core.ports.front_desk import FoundOrder, FrontDesk, Insight, Records
 
@@ -75,14 +75,16 @@ class OverviewPage:
         (day,) = (*await self._insight.slots(now - DAY, DAY), Slot(begins=now - DAY))[:1]
         held = [item for item in live if item.view.state is not OrderState.PENDING]
         waiting, more_waiting = lanes(live)
+        unseen = _unseen(overview, live)
         return self._pieces(
             FAST_PIECES,
             overview=overview,
-            tiles=tiles(overview, live, day),
+            tiles=tiles(overview, live, day, unseen=unseen),
             running=[running_order(item) for item in held[:_RUNNING]],
             more_running=max(0, len(held) - _RUNNING),
             lanes=waiting,
             more_waiting=more_waiting,
+            unseen=unseen,
         )
 
     async def _slow(self, stretch: Range) -> Sequence[Piece]:
@@ -119,3 +121,11 @@ class OverviewPage:
             if len(dead) > _DEAD or len(given_up) < limit:
                 break
         return dead
+
+
+def _unseen(overview: Overview, live: Sequence[LiveOrder]) -> int:
+    """Orders that wait behind those that are listed, where not all are."""
+    if all(item.is_fresh for item in live):
+        return 0
+    number = sum(machine.counts.get(OrderState.PENDING, 0) for machine in overview.machines)
+    return max(0, number - sum(item.view.state is OrderState.PENDING for item in live))

@@ -220,11 +220,13 @@ class Tile:
     tone: str = ""
 
 
-def tiles(overview: Overview, live: Sequence[LiveOrder], day: Slot) -> tuple[Tile, ...]:
-    """The row of figures at the top."""
+def tiles(
+    overview: Overview, live: Sequence[LiveOrder], day: Slot, *, unseen: int = 0
+) -> tuple[Tile, ...]:
+    """The row of figures at the top; `unseen` orders wait that are not in `live`."""
     held = [item for item in live if item.view.state is not OrderState.PENDING]
     asking = sum(bool(item.progress and item.progress.waiting_for) for item in held)
-    waiting = len(live) - len(held)
+    waiting = len(live) - len(held) + unseen
     ages = [m.oldest_waiting for m in overview.machines if m.oldest_waiting is not None]
     ended = sum(day.ended.values())
     failed = day.ended.get(Outcome.FAILED, 0) + day.ended.get(Outcome.DEAD, 0)

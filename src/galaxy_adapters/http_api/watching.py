@@ -16,6 +16,7 @@ from galaxy_adapters.http_api.schema import to_document
 from galaxy_core.domain.errors import GalaxyError
 from galaxy_core.domain.insight import LiveOrder
 from galaxy_core.domain.order import JSONValue
+from galaxy_core.domain.state import OrderState
 from galaxy_core.ports.front_desk import FoundOrder, FrontDesk, Insight
 
 __all__ = ["LiveOrders", "order_events"]
@@ -83,6 +84,10 @@ def _same(old: str, new: str) -> int:
     return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(old), len(new)))
 
 
+def _waiting(found: FoundOrder) -> LiveOrder:
+    return LiveOrder(machine=found.machine, view=found.view)
+
+
 async def order_events(
     found: FoundOrder, desk: FrontDesk, live: LiveOrders, *, seen: int = 0
 ) -> AsyncIterator[Sequence[ServerEvent]]:
@@ -95,11 +100,13 @@ async def order_events(
     try:
         while not found.view.state.is_final:
             item = await live.get(order_id)
-            if item is None:  # it ends, or moves from folder to folder at this moment
+            if item is None or not item.is_fresh:
+                # It ends, or moves from folder to folder at this moment; or it is one of very many.
                 found = await desk.get(order_id)
                 if found.view.state.is_final:
                     break
-                yield []
+                is_waiting = found.view.state is OrderState.PENDING
+                yield watcher.news(_waiting(found)) if is_waiting else []
             else:
                 yield watcher.news(item)
             await live.pause()

@@ -38,6 +38,8 @@ from galaxy_core.ports.clock import Clock
 
 PLACES_UP_TO = 2_000
 """With more waiting orders their places are left out: all of them would have to be read."""
+CROWDED_FOR = 5.0
+"""Seconds for which nobody counts again that so many wait."""
 REMEMBERED = 10_000
 """Orders whose files are not named after them, and are remembered from earlier looks."""
 _NUMBER = re.compile(r"-\d+$")
@@ -73,6 +75,7 @@ class Looking:
     _seen: OrderedDict[OrderId, str] = field(factory=OrderedDict, init=False)
     """File names of waiting orders that are named otherwise, those last that were last asked for:
     so one that is looked at again and again is searched for once."""
+    _crowded_until: float = field(default=float("-inf"), init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False)
 
     def moment(self) -> tuple[int, ...]:
@@ -267,8 +270,11 @@ class Looking:
         return waiting
 
     def _place(self, found: Waiting) -> int | None:
+        if self.clock.monotonic() < self._crowded_until:
+            return None
         names = self._few_names()
         if names is None:
+            self._crowded_until = self.clock.monotonic() + CROWDED_FOR
             return None
         order = found.file.order
         literal = order.session or order.chat_id

@@ -75,6 +75,8 @@ class LiveOrder:
     machine: str
     view: OrderView
     progress: Progress | None = None
+    is_fresh: bool = True
+    """False of one of very many waiting orders: it waited half a minute ago, and may be over."""
 
 
 @frozen(kw_only=True)

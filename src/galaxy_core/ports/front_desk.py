@@ -104,7 +104,10 @@ class Insight(Protocol):
 
     @abstractmethod
     async def live(self) -> Sequence[LiveOrder]:
-        """Orders that run and wait, running ones first, in the order of their turn."""
+        """Orders that run and wait, running ones first, in the order of their turn.
+
+        Where very many wait, some of them: `MachineInsight.counts` has how many there are.
+        """
 
     @abstractmethod
     async def timeline(self, order_id: OrderId) -> Timeline:

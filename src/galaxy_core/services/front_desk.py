@@ -24,6 +24,7 @@ from galaxy_core.domain.state import FINAL, OrderState
 from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.front_desk import FoundOrder, FrontDesk
 from galaxy_core.ports.trail_index import TrailIndex
+from galaxy_core.services.backlog import HELD
 from galaxy_core.services.folders import Folder, Folders, age_key
 from galaxy_core.services.gateway.config import MachinePorts
 from galaxy_core.services.gateway.submitting import submit_on_record
@@ -32,7 +33,7 @@ from galaxy_core.services.waiting import wait_for_end
 __all__ = ["LocalFrontDesk", "new_order_id"]
 
 LOOKED_AT = 2_000
-"""So many ended orders are looked at for those of one conversation."""
+"""So many ended orders, and so many waiting ones, are looked at for those of one conversation."""
 _BATCH = 100
 
 
@@ -132,9 +133,14 @@ class LocalFrontDesk(FrontDesk):
     ) -> Sequence[FoundOrder]:
         if not states:
             return []
-        most = None if is_wanted.is_choosy else limit
-        views = await folder.first.catalogue.list(states=states, limit=most)
-        return [item for item in _items(folder, views) if is_wanted(item)][:limit]
+        catalogue = folder.first.catalogue
+        most = LOOKED_AT if is_wanted.is_choosy else limit
+        views = {v.order.id: v for v in await catalogue.list(states=states, limit=most)}
+        if is_wanted.is_choosy and len(views) == most:
+            # Those that run came before the many that wait.
+            held = await catalogue.list(states=states & HELD, limit=None)
+            views |= {view.order.id: view for view in held}
+        return [item for item in _items(folder, list(views.values())) if is_wanted(item)][:limit]
 
     async def _ended(
         self, folder: Folder, states: frozenset[OrderState], is_wanted: _Wanted, limit: int

@@ -133,7 +133,8 @@ class Intake:
         """Whether a crash came after the orders: counted again, they might be refused now."""
         known = []
         for machine, name in wanted:
-            view = await machine.catalogue.get(order_id_for(message, name))
+            wanted_id = order_id_for(message, name)
+            view = await machine.catalogue.get(wanted_id, only_enqueued=True)
             if view is None or view.order.idempotency_key is None:
                 return False
             known.append((machine, view.order))
@@ -212,6 +213,7 @@ class Intake:
         """Whether it had become an order, of any machine, before it was edited."""
         for machine in self._ports.machines.values():
             for name in (None, machine.name):
-                if await machine.catalogue.get(order_id_for(message, name)) is not None:
+                order_id = order_id_for(message, name)
+                if await machine.catalogue.get(order_id, only_enqueued=True) is not None:
                     return True
         return False

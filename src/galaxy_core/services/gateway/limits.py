@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from datetime import timedelta
 
 from attrs import define, field
 
 from galaxy_core.domain.message import InboundMessage
-from galaxy_core.domain.state import OrderState
 from galaxy_core.ports.clock import Clock
+from galaxy_core.services.backlog import WAITING
 from galaxy_core.services.gateway.config import GatewayConfig, MachinePorts
+from galaxy_core.services.kept import keep_for
 
 MINUTE = timedelta(minutes=1)
 LOOKED_AT = 1_000
 """Newest waiting orders that are looked at: a backlog of other making must not slow people down."""
-WAITING = frozenset({OrderState.PENDING})
+_Person = tuple[str | None, str | None]
+
+
+@define
+class _Counted:
+    """How many orders of each person waited on a machine, and were let through since."""
+
+    own: Counter[_Person]
+    good_until: float
 
 
 @define
@@ -27,6 +36,8 @@ class PersonLimits:
     _clock: Clock
     _recent: dict[str, deque[tuple[float, str]]] = field(factory=dict, init=False)
     """Monotonic seconds and keys of the messages of the last minute, by person."""
+    _counted: dict[str, _Counted] = field(factory=dict, init=False)
+    """By machine; kept for a while where counting costs something."""
 
     async def why_not(self, message: InboundMessage, machine: MachinePorts) -> str | None:
         """Why no further order is taken now, in a sentence; None counts one more order."""
@@ -37,21 +48,28 @@ class PersonLimits:
     async def _why_too_many_wait(
         self, message: InboundMessage, machine: MachinePorts
     ) -> str | None:
-        limit = self._config.waiting_orders
-        # Not counted: that would look at every order that ever ended.
-        waiting = await machine.catalogue.list(states=WAITING, limit=LOOKED_AT)
-        if len(waiting) < limit:
-            return None
-        own = sum(
-            (view.order.channel, view.order.person_id) == (message.channel, message.sender_id)
-            for view in waiting
-        )
+        limit, person = self._config.waiting_orders, (message.channel, message.sender_id)
+        counted = self._counted.get(machine.name)
+        is_old = counted is None or counted.good_until <= self._clock.monotonic()
+        # Whoever would be refused may have cancelled some, or had some done, since.
+        if counted is None or is_old or counted.own[person] >= limit:
+            counted = await self._count(machine)
+        own = counted.own[person]
         if own < limit:
+            counted.own[person] += 1
             return None
         return (
             f"You have {own} orders waiting on **{machine.name}**; that is as many as I keep for "
             "one person. Send this again when some are done, or /cancel some: /queue lists them."
         )
+
+    async def _count(self, machine: MachinePorts) -> _Counted:
+        begun = self._clock.monotonic()
+        waiting = await machine.catalogue.list(states=WAITING, limit=LOOKED_AT)
+        own = Counter((view.order.channel, view.order.person_id) for view in waiting)
+        now = self._clock.monotonic()
+        counted = self._counted[machine.name] = _Counted(own, now + keep_for(now - begun))
+        return counted
 
     def _why_too_fast(self, message: InboundMessage) -> str | None:
         now, limit = self._clock.monotonic(), self._config.orders_per_minute

@@ -7,13 +7,13 @@ remembered by the courier.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import anyio
 import anyio.abc
 import structlog
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from galaxy_core.domain.ask import short_id
 from galaxy_core.domain.errors import TransientError
@@ -27,18 +27,21 @@ from galaxy_core.domain.run import PermissionRequested, QuestionAsked, RequestRe
 from galaxy_core.domain.state import OrderState
 from galaxy_core.domain.status import Draft, OrderStatus, Typing
 from galaxy_core.services._concurrency import either, wait_for_event
+from galaxy_core.services.backlog import ALL_UP_TO, Backlog, live_orders
 from galaxy_core.services.gateway.asks import AskDesk
 from galaxy_core.services.gateway.config import GatewayConfig, GatewayPorts, MachinePorts
 from galaxy_core.services.gateway.requests import RequestDesk
 from galaxy_core.services.gateway.shows import Shows
+from galaxy_core.services.kept import Kept
 
 log = structlog.get_logger(__name__)
 
-LIVE = frozenset({OrderState.PENDING, OrderState.CLAIMED, OrderState.RUNNING})
 CANCEL = "c"
 """How the data of a status message's button begins."""
 LOOK_AGAIN = timedelta(seconds=30)
 """How often orders are looked for that came by another way: dropped into the folder with a chat."""
+WATCHED = ALL_UP_TO
+"""Orders up to which such a look takes waiting ones in; those that begin are shown in any case."""
 FRESH = timedelta(seconds=1)
 """Shortest time between two states: what changes faster is not read."""
 OLDEST = timedelta(seconds=60)
@@ -47,10 +50,20 @@ LAST_LOOKS = 80
 """Looks at an order whose answer has arrived, until it is archived: some twenty seconds."""
 WAITING_LOOK = timedelta(seconds=3)
 """How often a waiting order's place is looked up."""
+CROWDED_LOOK = timedelta(seconds=30)
+"""The same where so many wait that places are not told; of its beginning the feed tells at once."""
 CARD = "card"
 """Kind of the courier's notes on messages."""
 KEY = "order:"
 ORDER_OVER = "_The order is over._"
+
+
+@frozen
+class _Seen:
+    """What a look at a machine's live orders saw."""
+
+    backlog: Backlog
+    waiting: Mapping[OrderId, OrderView]
 
 
 @define
@@ -63,6 +76,8 @@ class OrderWatcher:
     _asks: AskDesk
     _requests: RequestDesk
     _watches: dict[tuple[str, OrderId], _Watch] = field(factory=dict, init=False)
+    _seen: dict[str, Kept[_Seen]] = field(factory=dict, init=False)
+    """By machine: read once for all that are watched, else each would have the others read."""
     _tasks: anyio.abc.TaskGroup | None = field(default=None, init=False)
 
     def watch(self, machine: MachinePorts, order: Order) -> None:
@@ -81,6 +96,7 @@ class OrderWatcher:
             self._courier,
             self._requests,
             self._asks,
+            self._seen_at(machine),
         )
         self._watches[key] = watch
         self._tasks.start_soon(self._serve, watch, name=f"watch-{order.id}")
@@ -91,8 +107,12 @@ class OrderWatcher:
             if short_id(watch.order.id) == digest:
                 return watch.machine, watch.order
         # Not watched at this moment: somebody looks again soon, but the button is pressed now.
+        for machine, order_id, _ in await self._cards():
+            if short_id(order_id) == digest:
+                view = await machine.catalogue.get(order_id)
+                return None if view is None or view.state.is_final else (machine, view.order)
         for machine in self._ports.machines.values():
-            for view in await machine.catalogue.list(states=LIVE, limit=None):
+            for view in (await live_orders(machine.catalogue, newest=True)).views:
                 if short_id(view.order.id) == digest:
                     return machine, view.order
         return None
@@ -145,7 +165,11 @@ class OrderWatcher:
     async def _look(self) -> None:
         for machine in self._ports.machines.values():
             try:
-                for view in await machine.catalogue.list(states=LIVE, limit=None):
+                backlog = (await self._seen_at(machine).renew()).backlog
+                waiting = [v for v in backlog.waiting if self._address(v.order) is not None]
+                # Of very many that wait, as many as can be followed; what begins, in any case.
+                room = max(0, WATCHED - len(self._watches)) if backlog.unseen else len(waiting)
+                for view in (*backlog.held, *waiting[:room]):
                     self.watch(machine, view.order)
             except TransientError as error:
                 log.warning("order.look_failed", machine=machine.name, error=str(error))
@@ -168,16 +192,33 @@ class OrderWatcher:
             view = await machine.catalogue.get(ask.order_id)
             if view is None or view.state.is_final:
                 await self._asks.close(ask.id, ORDER_OVER)
-        for note in await self._ports.notes.list(CARD):
-            if not note.key.startswith(KEY):
+        for machine, order_id, key in await self._cards():
+            if (machine.name, order_id) in self._watches:
                 continue
-            name, _, order_id = note.key.removeprefix(KEY).partition(":")
-            machine = self._ports.machines.get(name)
-            if machine is None or (name, OrderId(order_id)) in self._watches:
+            view = await machine.catalogue.get(order_id)
+            if view is not None and not view.state.is_final:  # of very many, not all were seen
+                self.watch(machine, view.order)
                 continue
-            view = await machine.catalogue.get(OrderId(order_id))
             status = None if view is None else _status(machine, view, None, elapsed=_ran(view))
-            self._courier.retire(note.key, status)
+            self._courier.retire(key, status)
+
+    async def _cards(self) -> Sequence[tuple[MachinePorts, OrderId, str]]:
+        """Orders whose status is shown in some message, and the key of that."""
+        found = []
+        for note in await self._ports.notes.list(CARD):
+            if note.key.startswith(KEY):
+                name, _, order_id = note.key.removeprefix(KEY).partition(":")
+                machine = self._ports.machines.get(name)
+                if machine is not None:
+                    found.append((machine, OrderId(order_id), note.key))
+        return found
+
+    def _seen_at(self, machine: MachinePorts) -> Kept[_Seen]:
+        async def look() -> _Seen:
+            backlog = await live_orders(machine.catalogue, newest=True)
+            return _Seen(backlog, {view.order.id: view for view in backlog.waiting})
+
+        return self._seen.setdefault(machine.name, Kept(self._ports.clock, look))
 
 
 @define
@@ -192,6 +233,7 @@ class _Watch:
     _courier: Shows
     _requests: RequestDesk
     _asks: AskDesk
+    _seen: Kept[_Seen]
     is_answered: anyio.Event = field(factory=anyio.Event, init=False)
     _changed: anyio.Event = field(factory=anyio.Event, init=False)
     _progress: Progress = field(init=False)
@@ -216,7 +258,7 @@ class _Watch:
     async def _last_view(self) -> OrderView | None:
         """The order as it ended: its answer is posted, and may arrive, before it is archived."""
         for _ in range(LAST_LOOKS):
-            view = await self._view()
+            view = await self.machine.catalogue.get(self.order.id)
             if view is None or view.state.is_final:
                 return view
             await self._ports.clock.sleep(LAST_LOOK)
@@ -270,7 +312,7 @@ class _Watch:
     def _pause(self, view: OrderView) -> timedelta:
         """How long a state may stand when nothing changes but the time."""
         if view.state is OrderState.PENDING:
-            return WAITING_LOOK
+            return WAITING_LOOK if view.place is not None else CROWDED_LOOK
         return min(max((self._elapsed() or FRESH) / 10, WAITING_LOOK), OLDEST)
 
     async def _type(self) -> None:
@@ -289,7 +331,10 @@ class _Watch:
         return self._progress.started_at is not None and not self._progress.is_over
 
     async def _view(self) -> OrderView | None:
-        return await self.machine.catalogue.get(self.order.id)
+        view = None
+        if self._progress.started_at is None:
+            view = (await self._seen.get()).waiting.get(self.order.id)
+        return view or await self.machine.catalogue.get(self.order.id)
 
     def _elapsed(self) -> timedelta | None:
         started = self._progress.started_at

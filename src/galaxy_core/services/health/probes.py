@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 
 import anyio.abc
 from attrs import define, field
@@ -25,10 +26,12 @@ from galaxy_core.ports.machine_folder import MachineFolder
 from galaxy_core.ports.order_catalogue import OrderCatalogue
 from galaxy_core.ports.outbox import Outbox
 from galaxy_core.ports.reporting import Reporting
+from galaxy_core.services.backlog import waiting_backlog
 from galaxy_core.services.folders import age_key
 from galaxy_core.services.health import checks
 from galaxy_core.services.health.pulse import Pulse
 from galaxy_core.services.health.watch import Probe
+from galaxy_core.services.kept import Kept
 
 SLOWLY = timedelta(seconds=10)
 """For what costs a look into files: still within a quarter of a minute."""
@@ -48,13 +51,18 @@ class HermesLook:
     name: str
     _pulse: Pulse
     _catalogue: OrderCatalogue
+    _clock: Clock
+    _waiting: Kept[int] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._waiting = Kept(self._clock, self._count)
 
     async def __call__(self) -> Sequence[Sight]:
         """Look."""
         heartbeat = await self._pulse.look()
         is_meant_to_run = heartbeat is not None and heartbeat.status != checks.STOPPED
         silence = self._pulse.silence if self._pulse.is_silent else None
-        waiting = 0 if is_meant_to_run else await self._waiting()
+        waiting = 0 if is_meant_to_run else await self._waiting.get()
         check = checks.hermes(self.name, heartbeat, silence, waiting=waiting)
         if is_meant_to_run:
             has_work = bool(heartbeat and heartbeat.running)
@@ -64,7 +72,8 @@ class HermesLook:
             check = Check(key=check.key, level=Level.WELL, text=check.text, machine=self.name)
         return [Sight(check=check, grace_seconds=STOPPED_GRACE.total_seconds())]
 
-    async def _waiting(self) -> int:
+    async def _count(self) -> int:
+        """Orders that could begin, as far as the newest twenty tell."""
         views = await self._catalogue.list(states=frozenset({OrderState.PENDING}), limit=20)
         return sum(view.waits_until is None for view in views)
 
@@ -149,9 +158,10 @@ def queue_look(
     name: str, catalogue: OrderCatalogue, clock: Clock, limit: timedelta
 ) -> Callable[[], Awaitable[Sequence[Sight]]]:
     """A Hermes' look at the orders that wait for it."""
+    kept = Kept(clock, partial(waiting_orders, catalogue, clock))
 
     async def look() -> Sequence[Sight]:
-        waiting, oldest = await waiting_orders(catalogue, clock)
+        waiting, oldest = await kept.get()
         check = checks.queue(name, waiting, oldest, limit)
         return [Sight(check=check, severity=Severity.WARNING)]
 
@@ -159,11 +169,16 @@ def queue_look(
 
 
 async def waiting_orders(catalogue: OrderCatalogue, clock: Clock) -> tuple[int, timedelta | None]:
-    """How many orders wait, and for how long the oldest of those that could begin."""
-    views = await catalogue.list(states=frozenset({OrderState.PENDING}), limit=None)
-    ages = [age_key(view) for view in views if view.waits_until is None]
+    """How many orders wait, and for how long the oldest of those that could begin.
+
+    Of very many only the oldest are looked at, and where all of those wait for a time to come, the
+    newest too.  So with hundreds of such orders before the first that could begin, the age is too
+    low: that of the oldest among the newest; or None, where none of these could begin either.
+    """
+    backlog = await waiting_backlog(catalogue)
+    ages = [age_key(view) for view in backlog.waiting if view.waits_until is None]
     oldest = max(clock.now() - min(ages), timedelta(0)) if ages else None
-    return len(views), oldest
+    return backlog.number_waiting, oldest
 
 
 def disk_look(

@@ -27,7 +27,6 @@ from galaxy_core.domain.insight import (
     Slot,
     Timeline,
 )
-from galaxy_core.domain.operations import OrderView
 from galaxy_core.domain.state import OrderState
 from galaxy_core.ports.front_desk import Insight
 from galaxy_core.ports.outbox import LetterCount
@@ -107,11 +106,18 @@ class LocalInsight(Insight):
     async def live(self) -> Sequence[LiveOrder]:
         found = []
         for folder in self._folders.all:
-            for view in await self._living.of(folder):
+            backlog = await self._living.of(folder)
+            for view in backlog.views:
                 place = folder.owner_of(view.order)
                 is_held = view.state is not OrderState.PENDING
-                progress = await place.progress.latest(view.order.id) if is_held else None
-                found.append(LiveOrder(machine=place.name, view=view, progress=progress))
+                found.append(
+                    LiveOrder(
+                        machine=place.name,
+                        view=view,
+                        progress=await place.progress.latest(view.order.id) if is_held else None,
+                        is_fresh=is_held or not backlog.unseen,
+                    )
+                )
         # Within a folder they are in order already, and sorting keeps that.
         return sorted(found, key=lambda item: item.view.state is OrderState.PENDING)
 
@@ -203,19 +209,21 @@ class LocalInsight(Insight):
         self, place: MachinePorts, counts: Counter[OrderState]
     ) -> timedelta | None:
         """Add live orders to the counts; how long the oldest waits of those that could begin."""
+        folder = next(each for each in self._folders.all if place in each.machines)
+        backlog = await self._living.of(folder)
+        if place is folder.first:
+            # Whose the others are that share the folder stands in files that nobody has read.
+            counts[OrderState.PENDING] += backlog.unseen
         waiting: list[datetime] = []
-        for view in await self._live_of(place):
+        for view in backlog.views:
+            if folder.owner_of(view.order) is not place:
+                continue
             counts[view.state] += 1
             if view.state is OrderState.PENDING and view.waits_until is None:
                 waiting.append(age_key(view))
         if not waiting:
             return None
         return max(self._ports.clock.now() - min(waiting), timedelta(0))
-
-    async def _live_of(self, place: MachinePorts) -> list[OrderView]:
-        folder = next(each for each in self._folders.all if place in each.machines)
-        views = await self._living.of(folder)
-        return [view for view in views if folder.owner_of(view.order) is place]
 
     async def _totals(self) -> TrailTotals:
         await self._catch_up()

@@ -151,6 +151,21 @@ async def test_first_page_shows_what_happens() -> None:
     assert 'action="/orders/run-1/cancel"' in html
 
 
+async def test_first_page_counts_those_that_it_does_not_list() -> None:
+    """Where very many orders wait: what is listed is some, and the number is that of all."""
+    world = busy_world()
+    for name, machine in world.machines.items():
+        world.machines[name] = evolve(machine, counts={OrderState.PENDING: 50_000})
+    number = 50_000 * len(world.machines)
+    listed = sum(f.view.state is OrderState.PENDING for f in world.orders.values())
+    unlisted = f"{number - listed:,} more orders"
+    assert unlisted not in await (await open_dashboard(world)).page("/")
+    world.is_fresh = False
+    html = await (await open_dashboard(world)).page("/")
+    assert unlisted in html
+    assert str(number) in html
+
+
 async def test_order_page_tells_the_whole_way() -> None:
     """From being handed in to the delivery, attempts, permission, files and answer included."""
     html = await (await open_dashboard(busy_world())).page(f"/orders/{DONE}")

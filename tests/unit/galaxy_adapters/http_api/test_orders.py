@@ -370,6 +370,20 @@ async def test_events_go_on_where_a_watcher_was(world: World) -> None:
         assert json.loads((await events.event())[1]) == {"offset": 3, "text": "lo"}
 
 
+async def test_events_of_one_of_very_many(world: World) -> None:
+    """Whether it still waits is asked of the order itself where the list is not fresh."""
+    order = make_order(id="a")
+    world.put(order)
+    world.is_fresh = False
+    async with stream(_routes(world), "/api/orders/a/events") as events:
+        assert json.loads((await events.event())[1])["state"] == "pending"
+        world.put(order, OrderState.RUNNING)
+        assert json.loads((await events.event())[1])["state"] == "running"
+        world.put(order, OrderState.SUCCEEDED)
+        assert (await events.event())[0] == "ended"
+        await events.ends()
+
+
 async def test_events_of_an_ended_order_are_its_end(world: World) -> None:
     """Nobody waits for what is over."""
     world.put(make_order(id="a"), OrderState.FAILED)

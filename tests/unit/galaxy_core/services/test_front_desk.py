@@ -17,10 +17,11 @@ from galaxy_core.domain.ids import ConversationKey, OrderId
 from galaxy_core.domain.operations import Cancellation, OrderView
 from galaxy_core.domain.policy import OrderLimits
 from galaxy_core.domain.state import FINAL, OrderState
+from galaxy_core.services import front_desk
 from galaxy_core.services.front_desk import LocalFrontDesk, new_order_id
 from galaxy_core.testing.clock import START, settle
 from galaxy_core.testing.factories import make_order, make_session
-from galaxy_core.testing.memory import MemoryOrderCatalogue, Script
+from galaxy_core.testing.memory import MemoryOrderCatalogue, MemoryOrderQueue, Script
 from galaxy_core.wire.layout import Layout
 from tests.unit.galaxy_core.services.insight.scene import Scene
 
@@ -187,6 +188,21 @@ async def test_lists_hold_what_was_asked_for(scene: Scene) -> None:
         assert await ids(scene, conversation=ConversationKey("s-a")) == "eda"
         assert await ids(scene, conversation=ConversationKey("s-a"), machine="lab") == "ea"
         assert await ids(scene, conversation=ConversationKey("none")) == ""
+
+
+async def test_conversation_is_looked_for_among_the_newest(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where very many wait; what runs, though it came before all of them, is found nevertheless."""
+    monkeypatch.setattr(front_desk, "LOOKED_AT", 3)
+    for name in "abcde":
+        await scene.desk.submit(make_order(id=name, session="s"), machine="lab")
+        await scene.clock.elapse(timedelta(seconds=1))
+    assert await MemoryOrderQueue(scene.lab.orders, "worker").claim() is not None
+    live = frozenset(OrderState) - FINAL
+    conversation = ConversationKey("s")
+    assert await ids(scene, states=live, conversation=conversation) == "edca"
+    assert await ids(scene, states=frozenset({OrderState.PENDING}), machine="lab") == "edc"
 
 
 async def test_order_that_has_just_ended_is_listed(scene: Scene) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -12,6 +12,7 @@ from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.operations import Heartbeat, OrderView
 from galaxy_core.domain.people import Deed, may
 from galaxy_core.domain.state import OrderState
+from galaxy_core.services.backlog import live_orders
 from galaxy_core.services.gateway.commands.call import Call
 from galaxy_core.services.gateway.config import MachinePorts
 from galaxy_core.services.gateway.markup import code, plain
@@ -149,14 +150,16 @@ async def _told(machine: MachinePorts, tell: Callable[[], Awaitable[str]]) -> st
 
 
 async def _machine_queue(call: Call, machine: MachinePorts) -> str:
-    views = await machine.catalogue.list(states=frozenset(LIVE), limit=None)
-    if not views:
+    backlog = await live_orders(machine.catalogue)
+    if not backlog.views and not backlog.unseen:
         return ""
     names = ", ".join(m.name for m in call.tools.ports.sharing(machine))
-    shown = sorted(views, key=lambda v: (v.state is OrderState.PENDING, v.place or 0))
-    lines = [f"**{names}**: {_counted(views)}", *(_line(call, v) for v in shown[:LISTED])]
-    if len(shown) > LISTED:
-        lines.append(f"… and {len(shown) - LISTED} more")
+    shown = sorted(backlog.views, key=lambda v: (v.state is OrderState.PENDING, v.place or 0))
+    counted = f"{len(backlog.held)} running, {backlog.number_waiting} waiting"
+    lines = [f"**{names}**: {counted}", *(_line(call, v) for v in shown[:LISTED])]
+    more = len(shown) + backlog.unseen - LISTED
+    if more > 0:
+        lines.append(f"… and {more} more")
     return "\n".join(lines)
 
 
@@ -185,11 +188,6 @@ def _health(beat: Heartbeat | None, now: datetime) -> str:
     up = _ago(now - beat.started_at)
     doing = f"{len(beat.running)} running" if beat.running else "idle"
     return f"🟢 {doing}, up {up}" + (f", {beat.dispatcher}" if beat.dispatcher else "")
-
-
-def _counted(views: Sequence[OrderView]) -> str:
-    waiting = sum(view.state is OrderState.PENDING for view in views)
-    return f"{len(views) - waiting} running, {waiting} waiting"
 
 
 def _line(call: Call, view: OrderView) -> str:

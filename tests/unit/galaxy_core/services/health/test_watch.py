@@ -62,7 +62,7 @@ class Scene:
     def hermes(self) -> Probe:
         """The gateway's look at Hermes."""
         pulse = Pulse(self.presence, self.clock)
-        look = probes.HermesLook("lab", pulse, MemoryOrderCatalogue(self.orders))
+        look = probes.HermesLook("lab", pulse, MemoryOrderCatalogue(self.orders), self.clock)
         return Probe(name="hermes", look=look)
 
     @asynccontextmanager

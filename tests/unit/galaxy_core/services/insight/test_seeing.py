@@ -14,9 +14,16 @@ from galaxy_core.domain.order import Priority
 from galaxy_core.domain.response import Outcome
 from galaxy_core.domain.run import TextAppended
 from galaxy_core.domain.state import FINAL, OrderState
+from galaxy_core.services import backlog
 from galaxy_core.services.insight.seeing import MAX_SLOTS
 from galaxy_core.testing.factories import make_event, make_letter, make_order, make_session
-from galaxy_core.testing.memory import Hang, MemoryOrderCatalogue, MemoryOutbox, Script
+from galaxy_core.testing.memory import (
+    Hang,
+    MemoryOrderCatalogue,
+    MemoryOrderQueue,
+    MemoryOutbox,
+    Script,
+)
 from tests.unit.galaxy_core.services.insight.scene import Scene
 
 
@@ -173,6 +180,32 @@ async def test_many_pages_read_the_queue_once(scene: Scene) -> None:
         await scene.clock.elapse(timedelta(seconds=1))
         await scene.insight.live()
         assert looks == 4
+
+
+async def test_of_very_many_some_are_shown_and_all_counted(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What runs is as new as ever; those that wait, half a minute old, say so."""
+    monkeypatch.setattr(backlog, "ALL_UP_TO", 2)
+    monkeypatch.setattr(backlog, "SOME", 2)
+    for name in "abcde":
+        await scene.lab.submit(make_order(id=name))
+        await scene.clock.elapse(timedelta(minutes=1))
+    live = await scene.insight.live()
+    assert [(item.view.order.id, item.is_fresh) for item in live] == [("a", False), ("b", False)]
+    machine = await scene.insight.machine("lab")
+    assert machine.counts == {OrderState.PENDING: 5}
+    assert machine.oldest_waiting == timedelta(minutes=5)
+    assert (await scene.insight.machine("pc")).counts == {}
+    assert await MemoryOrderQueue(scene.lab.orders, "worker").claim() is not None
+    await scene.clock.elapse(timedelta(seconds=1))
+    live = await scene.insight.live()
+    assert [(item.view.order.id, item.is_fresh) for item in live] == [("a", True), ("b", False)]
+    await scene.clock.elapse(timedelta(seconds=30))
+    live = await scene.insight.live()
+    assert [item.view.order.id for item in live] == ["a", "b", "c"]
+    counts = (await scene.insight.machine("lab")).counts
+    assert counts == {OrderState.CLAIMED: 1, OrderState.PENDING: 4}
 
 
 async def test_timeline_is_the_whole_way(scene: Scene) -> None:
