@@ -8,7 +8,7 @@ import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -192,6 +192,16 @@ class Looking:
         self._remember(waiting)
         return [Found(w.file.stamp[0], self._view(w, place=None)) for w in waiting]
 
+    def names_by_age(self) -> list[str]:
+        """Files that wait, the oldest first."""
+        return [name for _, name in sorted(self._ages())]
+
+    def read_waiting(self, names: Iterable[str], taken: set[OrderId]) -> dict[str, OrderView]:
+        """Those of the files that are orders; adds their ids to those that are `taken`."""
+        waiting = self._read_those(names, taken=taken)
+        taken.update(each.entry.order_id for each in waiting)
+        return {each.entry.name: self._view(each, place=None) for each in waiting}
+
     def count_waiting(self) -> int:
         """How many files wait."""
         try:
@@ -215,14 +225,22 @@ class Looking:
     def _first_names(self, limit: int, *, oldest_first: bool) -> list[str]:
         """Names of the newest (or oldest) files: one look at each, and none is kept in mind."""
         first = heapq.nsmallest if oldest_first else heapq.nlargest
+        return [name for _, name in first(limit, self._ages())]
+
+    def _ages(self) -> Iterator[tuple[int, str]]:
+        """Change times in ns and names of all files that may be orders."""
         try:
             # By a handle: a fifth less to do for the kernel than by whole paths.
             folder = os.open(self.paths.orders, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
-            return []
+            return
         try:
             with os.scandir(folder) as entries:
-                return [name for _, name in first(limit, _ages(entries))]
+                for entry in filter(_is_order, entries):
+                    try:
+                        yield entry.stat(follow_symlinks=False).st_mtime_ns, entry.name
+                    except FileNotFoundError:  # claimed at this moment
+                        continue
         finally:
             os.close(folder)
 
@@ -237,15 +255,26 @@ class Looking:
                 self._seen.popitem(last=False)
 
     def _read_those(
-        self, names: Iterable[str], is_wanted: Callable[[bytes, str], bool] | None = None
+        self,
+        names: Iterable[str],
+        is_wanted: Callable[[bytes, str], bool] | None = None,
+        *,
+        taken: Container[OrderId] = (),
     ) -> list[Waiting]:
-        """Read the files that pass a cheap look, and give them ids as a worker's index does."""
+        """Read the files that pass a cheap look, and give them ids as a worker's index does.
+
+        Orders that came before these have the ids that are `taken`.
+        """
+
+        def is_taken(order_id: OrderId, name: str, modified_ns: int) -> bool:
+            return order_id in taken or self.identity.is_taken(order_id, name, modified_ns)
+
         index = Index(
             self.machine,
             frozenset({self.machine.casefold()}),
             frozenset(),
             has_ended=lambda _id: True,
-            is_taken=self.identity.is_taken,
+            is_taken=is_taken,
         )
         read: list[tuple[FoundFile, str]] = []
         for name in names:
@@ -309,16 +338,6 @@ class Looking:
     def _note(self, name: str, file: FoundFile) -> Note | None:
         note = read_note(self.paths, name)
         return note if note is not None and note.digest == file.digest else None
-
-
-def _ages(entries: Iterable[os.DirEntry[str]]) -> Iterator[tuple[int, str]]:
-    """Change times in ns and names of those that may be orders."""
-    for entry in entries:
-        if is_order_name(entry.name) and entry.is_file(follow_symlinks=False):
-            try:
-                yield entry.stat(follow_symlinks=False).st_mtime_ns, entry.name
-            except FileNotFoundError:  # claimed at this moment
-                continue
 
 
 def _is_order(entry: os.DirEntry[str]) -> bool:

@@ -10,7 +10,7 @@ import contextlib
 import heapq
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +46,8 @@ _NOT_INHERITED = frozenset(
     }
 )
 _HELD = frozenset({OrderState.CLAIMED, OrderState.RUNNING})
+PIECE = 500
+"""Waiting orders that are read at once where all are."""
 _LOOKS = 3
 """So often an order is looked for that may be moving from one place to the next."""
 
@@ -86,6 +88,19 @@ class FilesystemOrderCatalogue(OrderCatalogue):
     ) -> Sequence[OrderView]:
         look = partial(self._list, states, limit, oldest_first=oldest_first)
         return await anyio.to_thread.run_sync(look)
+
+    async def unfinished(self) -> AsyncIterator[Sequence[OrderView]]:
+        names = await anyio.to_thread.run_sync(self._names_by_age)
+        taken: set[OrderId] = set()
+        missed: list[str] = []
+        for start in range(0, len(names), PIECE):
+            piece = names[start : start + PIECE]
+            found = await anyio.to_thread.run_sync(self._read_waiting, piece, taken)
+            missed += (name for name in piece if name not in found)
+            yield list(found.values())
+        yield await anyio.to_thread.run_sync(self._list, _HELD, None)
+        # What was held at the moment it was to be read, and is given back by now.
+        yield list((await anyio.to_thread.run_sync(self._read_waiting, missed, taken)).values())
 
     async def count(self, *, states: frozenset[OrderState] | None = None) -> dict[OrderState, int]:
         return await anyio.to_thread.run_sync(self._count, states or frozenset(OrderState))
@@ -140,8 +155,20 @@ class FilesystemOrderCatalogue(OrderCatalogue):
             self._ended(order_id) or self._looking.held(order_id) or self._looking.waiting(order_id)
         )
 
+    def _names_by_age(self) -> Sequence[str]:
+        with storage_errors("read orders in", self._paths.orders):
+            return self._looking.names_by_age()
+
+    def _read_waiting(self, names: Sequence[str], taken: set[OrderId]) -> dict[str, OrderView]:
+        with storage_errors("read orders in", self._paths.orders):
+            return self._looking.read_waiting(names, taken)
+
     def _list(
-        self, states: frozenset[OrderState] | None, limit: int | None, *, oldest_first: bool
+        self,
+        states: frozenset[OrderState] | None,
+        limit: int | None,
+        *,
+        oldest_first: bool = False,
     ) -> Sequence[OrderView]:
         wanted = frozenset(OrderState) if states is None else states
         found: list[Found] = []

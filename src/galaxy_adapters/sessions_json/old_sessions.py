@@ -9,14 +9,11 @@ from attrs import define
 
 from galaxy_adapters.sessions_json.store import JsonSessionStore
 from galaxy_core.domain.ids import ConversationKey
-from galaxy_core.domain.state import FINAL, OrderState
 from galaxy_core.domain.tidying import Pile
 from galaxy_core.ports.old_files import OldRecords
 from galaxy_core.ports.order_catalogue import OrderCatalogue
 
 __all__ = ["OldSessions"]
-
-_UNFINISHED = frozenset(OrderState) - FINAL
 
 
 @define
@@ -37,5 +34,7 @@ class OldSessions(OldRecords):
 
     async def _needed(self) -> frozenset[ConversationKey]:
         """Those in which an order waits or runs, however long."""
-        views = await self._catalogue.list(states=_UNFINISHED, limit=None)
-        return frozenset(view.order.conversation(self._machine) for view in views)
+        needed: set[ConversationKey] = set()
+        async for views in self._catalogue.unfinished():
+            needed.update(view.order.conversation(self._machine) for view in views)
+        return frozenset(needed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from galaxy_core.domain.ids import OrderId
@@ -47,6 +47,15 @@ class OrderCatalogue(Protocol):
         however many wait, so of many `place` may be missing; without one all are read, which is
         not for looks that are made again and again.
         """
+
+    @abstractmethod
+    def unfinished(self) -> AsyncIterator[Sequence[OrderView]]:
+        """All orders that wait or run, in pieces, so that never all are kept in mind.
+
+        Those that wait come first, and `place` may be missing; one that is claimed meanwhile may
+        come twice.
+        """
+        ...
 
     @abstractmethod
     async def count(self, *, states: frozenset[OrderState] | None = None) -> dict[OrderState, int]:

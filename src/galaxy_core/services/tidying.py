@@ -15,8 +15,7 @@ from attrs import define, evolve, field
 
 from galaxy_core.domain.audit import AuditType
 from galaxy_core.domain.errors import StorageUnavailable
-from galaxy_core.domain.ids import safe_order_id
-from galaxy_core.domain.state import FINAL, OrderState
+from galaxy_core.domain.ids import OrderId, safe_order_id
 from galaxy_core.domain.tidying import OldKind, Pile, Remnant, Tidied, Ties
 from galaxy_core.ports.note_store import ClosedKey, NoteStore
 from galaxy_core.ports.old_files import OldFiles, OldRecords
@@ -28,7 +27,6 @@ __all__ = ["SLACK", "OldNotes", "Tidier", "may_go"]
 SLACK = timedelta(hours=1)
 """The trail's line of an end may be written later than its files, after a crash: files must be
 that much older than the moment which the trail is told."""
-_UNFINISHED = frozenset(OrderState) - FINAL
 _PIECE = 1_000
 
 
@@ -128,12 +126,16 @@ class Tidier:
         return done
 
     async def _ties(self) -> Ties:
-        views = await self._catalogue.list(states=_UNFINISHED, limit=None)
+        ids: set[OrderId] = set()
+        needed: set[OrderId] = set()
+        async for views in self._catalogue.unfinished():
+            ids.update(view.order.id for view in views)
+            needed.update(each for view in views for each in view.order.after)
         return evolve(
             await self._files.waiting(),
-            open_orders=frozenset(view.order.id for view in views),
-            open_letters=frozenset(_letter_of(view.order.id) for view in views),
-            needed_orders=frozenset(each for view in views for each in view.order.after),
+            open_orders=frozenset(ids),
+            open_letters=frozenset(map(_letter_of, ids)),
+            needed_orders=frozenset(needed),
         )
 
 

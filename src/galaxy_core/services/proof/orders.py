@@ -15,7 +15,6 @@ from attrs import define, field
 from galaxy_core.domain.audit import AuditType
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.proof import Gap, GapKind, ProofReport
-from galaxy_core.domain.state import FINAL, OrderState
 from galaxy_core.ports.audit_trail import AuditTrail
 from galaxy_core.ports.inventory import Inventory, LetterPlace, LetterTrace
 from galaxy_core.ports.order_catalogue import OrderCatalogue
@@ -27,7 +26,6 @@ from galaxy_core.services.proof.stories import Stories, Story, letter_of
 ROUNDS = 3
 """Looks at what seems to be missing: it may have been under way."""
 BATCH = 500
-_WAITING = frozenset(OrderState) - FINAL
 
 
 @define
@@ -53,8 +51,12 @@ class OrderProof:
         for part in range(parts):
             await self._check_share(part, parts)
         waiting = Tally()
-        for view in await self._catalogue.list(states=_WAITING, limit=None):
-            waiting.add(view.order.id)
+        known: set[OrderId] = set()
+        async for views in self._catalogue.unfinished():
+            for view in views:
+                if view.order.id not in known:
+                    known.add(view.order.id)
+                    waiting.add(view.order.id)
         return ProofReport(
             orders=self._orders,
             older=self._older,

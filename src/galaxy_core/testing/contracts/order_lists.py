@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.state import OrderState
 from galaxy_core.testing.contracts.contract import Contract
@@ -59,6 +61,22 @@ class OrderLists(Contract):
         assert [view.order.id for view in listed] == ["b"]
         listed = await catalogue.list(limit=None, oldest_first=True)
         assert {view.order.id for view in listed} == set("abcde")
+
+    async def test_unfinished_orders_come_in_pieces(self, harness: QueueHarness) -> None:
+        """All that wait, for whatever, then those that run; none that has ended."""
+        queue, catalogue = await harness.open(), await harness.catalogue()
+        assert [view async for views in catalogue.unfinished() for view in views] == []
+        for order_id in "abcd":
+            await queue.enqueue(make_order(id=order_id))
+        tomorrow = harness.now() + timedelta(days=1)
+        await queue.enqueue(make_order(id="later", not_before=tomorrow))
+        await queue.ack(await harness.claim(queue), make_ending())
+        await queue.nack(await harness.claim(queue), delay=timedelta(hours=1))
+        assert (await harness.claim(queue)).order.id == "c"
+        found = [view async for views in catalogue.unfinished() for view in views]
+        assert sorted(view.order.id for view in found[:-1]) == ["b", "d", "later"]
+        assert {view.state for view in found[:-1]} == {OrderState.PENDING}
+        assert (found[-1].order.id, found[-1].state in HELD) == ("c", True)
 
     async def test_enqueued_order_is_found_without_a_search(self, harness: QueueHarness) -> None:
         """Wherever it is on its way, one that was enqueued is known by its id; no other one is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 
 from attrs import define, evolve
@@ -46,6 +46,13 @@ class MemoryOrderCatalogue(OrderCatalogue):
             )
             wanted = [e for e in in_order if states is None or _state(e) in states]
             return [self._view(entry) for entry in wanted[:limit]]
+
+    async def unfinished(self) -> AsyncIterator[Sequence[OrderView]]:
+        async with self.orders.faults.around("catalogue.unfinished", is_write=False):
+            waiting = [e for e in self.orders.all() if _state(e) is OrderState.PENDING]
+            held = [e for e in self.orders.all() if _state(e) is OrderState.CLAIMED]
+        for entries in (waiting, held):
+            yield [self._view(entry) for entry in entries]
 
     async def count(self, *, states: frozenset[OrderState] | None = None) -> dict[OrderState, int]:
         async with self.orders.faults.around("catalogue.count", is_write=False):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from galaxy_adapters.queue_filesystem import FilesystemOrderCatalogue, _looking
+from galaxy_adapters.queue_filesystem import catalogue as filesystem_catalogue
 from galaxy_adapters.queue_filesystem._identity import Identity, Owner
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.operations import OrderView
@@ -148,6 +149,41 @@ async def test_few_are_remembered(
     assert len(read) == 2
     assert await catalogue.get(OrderId("b")) is not None
     assert len(read) > MANY
+
+
+async def test_all_come_in_pieces(
+    catalogue: FilesystemOrderCatalogue,
+    tmp_path: Path,
+    read: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each file is read once, few at a time; ids are those of the whole list."""
+    monkeypatch.setattr(filesystem_catalogue, "PIECE", 7)
+    for number in (5, 15, 25):
+        _drop(Layout(tmp_path), f"same-{number}", order_id="same", seconds=number)
+    pieces = [_ids(views) async for views in catalogue.unfinished()]
+    assert max(map(len, pieces)) == 7
+    assert len(read) == MANY + 3
+    found = [order_id for piece in pieces for order_id in piece]
+    everything = await catalogue.list(states=WAITING, limit=None, oldest_first=True)
+    assert found == _ids(everything)
+    assert {"same", "same-2", "same-3"} < set(found)
+
+
+async def test_order_that_is_held_for_a_moment_is_not_missed(
+    catalogue: FilesystemOrderCatalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tidying must not take one for gone that was claimed, and given back, while it looked."""
+    monkeypatch.setattr(filesystem_catalogue, "PIECE", 10)
+    waits, away = Layout(tmp_path).orders / "o15.json", tmp_path / "away"
+    found: list[str] = []
+    async for views in catalogue.unfinished():
+        found += _ids(views)
+        if len(found) == 10:
+            waits.rename(away)
+        elif len(found) == 19:
+            away.rename(waits)
+    assert sorted(found) == sorted(f"o{number}" for number in range(MANY))
 
 
 @pytest.fixture

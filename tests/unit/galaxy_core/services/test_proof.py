@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -118,6 +118,10 @@ class WithoutOrder:
         """See the port."""
         found = await self._catalogue.list(**options)  # type: ignore[arg-type]
         return [view for view in found if view.order.id != self._missing]
+
+    def unfinished(self) -> AsyncIterator[Sequence[OrderView]]:
+        """See the port."""
+        return self._catalogue.unfinished()
 
 
 async def test_an_order_taken_from_the_archive(
