@@ -71,7 +71,7 @@ class LocalFrontDesk(FrontDesk):
         if not order.id:
             order = evolve(order, id=new_order_id(self._clock.now()))
         enqueued = await submit_on_record(place, order)
-        view = await place.catalogue.get(enqueued.order_id)
+        view = await place.catalogue.get(enqueued.order_id, only_enqueued=True)
         if view is None:  # it moves from folder to folder at this moment
             view = OrderView(order=evolve(order, id=enqueued.order_id), state=OrderState.PENDING)
         return evolve(await self._found(place, view), is_new=enqueued.is_new)
