@@ -197,8 +197,11 @@ class Looking:
         return [name for _, name in sorted(self._ages())]
 
     def read_waiting(self, names: Iterable[str], taken: set[OrderId]) -> dict[str, OrderView]:
-        """Those of the files that are orders; adds their ids to those that are `taken`."""
-        waiting = self._read_those(names, taken=taken)
+        """Those of the files that are orders; adds their ids to those that are `taken`.
+
+        Raises `StorageUnavailable` for one that the disk does not give out: it may be an order.
+        """
+        waiting = self._read_those(names, taken=taken, is_each_needed=True)
         taken.update(each.entry.order_id for each in waiting)
         return {each.entry.name: self._view(each, place=None) for each in waiting}
 
@@ -260,6 +263,7 @@ class Looking:
         is_wanted: Callable[[bytes, str], bool] | None = None,
         *,
         taken: Container[OrderId] = (),
+        is_each_needed: bool = False,
     ) -> list[Waiting]:
         """Read the files that pass a cheap look, and give them ids as a worker's index does.
 
@@ -285,7 +289,11 @@ class Looking:
                     if not is_wanted(data, name):
                         continue
                 file = read_order(path, name, max_bytes=self.max_file_bytes)
-            except (OSError, UnreadableFile, StorageUnavailable):
+            except StorageUnavailable:
+                if is_each_needed:
+                    raise
+                continue
+            except (OSError, UnreadableFile):
                 continue  # gone, a folder, a pipe: no order for now
             if isinstance(file, FoundFile):
                 read.append((file, name))

@@ -90,17 +90,22 @@ class FilesystemOrderCatalogue(OrderCatalogue):
         return await anyio.to_thread.run_sync(look)
 
     async def unfinished(self) -> AsyncIterator[Sequence[OrderView]]:
-        names = await anyio.to_thread.run_sync(self._names_by_age)
+        seen: set[str] = set()
         taken: set[OrderId] = set()
-        missed: list[str] = []
-        for start in range(0, len(names), PIECE):
-            piece = names[start : start + PIECE]
-            found = await anyio.to_thread.run_sync(self._read_waiting, piece, taken)
-            missed += (name for name in piece if name not in found)
-            yield list(found.values())
-        yield await anyio.to_thread.run_sync(self._list, _HELD, None)
-        # What was held at the moment it was to be read, and is given back by now.
-        yield list((await anyio.to_thread.run_sync(self._read_waiting, missed, taken)).values())
+        held: set[OrderId] = set()
+        # Twice: one that was held when its file was to be listed or read, and was given back before
+        # those that are held were looked at, waits at the second look.
+        for _ in range(2):
+            listed = await anyio.to_thread.run_sync(self._names_by_age)
+            names = [name for name in listed if name not in seen]
+            for start in range(0, len(names), PIECE):
+                piece = names[start : start + PIECE]
+                found = await anyio.to_thread.run_sync(self._read_waiting, piece, taken)
+                seen.update(found)
+                yield list(found.values())
+            views = await anyio.to_thread.run_sync(self._list, _HELD, None)
+            yield [view for view in views if view.order.id not in held]
+            held.update(view.order.id for view in views)
 
     async def count(self, *, states: frozenset[OrderState] | None = None) -> dict[OrderState, int]:
         return await anyio.to_thread.run_sync(self._count, states or frozenset(OrderState))

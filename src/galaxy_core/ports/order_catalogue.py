@@ -52,8 +52,9 @@ class OrderCatalogue(Protocol):
     def unfinished(self) -> AsyncIterator[Sequence[OrderView]]:
         """All orders that wait or run, in pieces, so that never all are kept in mind.
 
-        Those that wait come first, and `place` may be missing; one that is claimed meanwhile may
-        come twice.
+        Those that wait come first, but for what came or was given back meanwhile, and `place` may
+        be missing; one that is claimed meanwhile may come twice.  Raises `StorageUnavailable`, also
+        where one order alone cannot be read.
         """
         ...
 

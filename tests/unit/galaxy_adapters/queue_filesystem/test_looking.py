@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import AsyncIterator, Sequence
@@ -13,6 +14,7 @@ import pytest
 from galaxy_adapters.queue_filesystem import FilesystemOrderCatalogue, _looking
 from galaxy_adapters.queue_filesystem import catalogue as filesystem_catalogue
 from galaxy_adapters.queue_filesystem._identity import Identity, Owner
+from galaxy_core.domain.errors import StorageUnavailable
 from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.operations import OrderView
 from galaxy_core.domain.state import OrderState
@@ -184,6 +186,38 @@ async def test_order_that_is_held_for_a_moment_is_not_missed(
         elif len(found) == 19:
             away.rename(waits)
     assert sorted(found) == sorted(f"o{number}" for number in range(MANY))
+
+
+async def test_order_that_is_given_back_while_others_are_read_is_not_missed(
+    catalogue: FilesystemOrderCatalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was held when files were listed, and waits when those that are held are looked at."""
+    monkeypatch.setattr(filesystem_catalogue, "PIECE", 10)
+    waits, away = Layout(tmp_path).orders / "o15.json", tmp_path / "away"
+    waits.rename(away)
+    found: list[str] = []
+    async for views in catalogue.unfinished():
+        found += _ids(views)
+        if len(found) == 10:
+            away.rename(waits)
+    assert sorted(found) == sorted(f"o{number}" for number in range(MANY))
+
+
+async def test_order_that_the_disk_does_not_give_out_is_no_ended_one(
+    catalogue: FilesystemOrderCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks for all unfinished orders hears of it: tidying would take what it needs away."""
+    real = os.open
+
+    def failing(path: str, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - as `os.open` has them
+        if str(path).endswith("o15.json"):
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", failing)
+    with pytest.raises(StorageUnavailable):
+        assert [views async for views in catalogue.unfinished()]
+    assert len(await catalogue.list(states=WAITING, limit=None)) == MANY - 1
 
 
 @pytest.fixture
