@@ -91,13 +91,14 @@ class Looking:
     def all_held(self, order_id: OrderId | None = None) -> list[Found]:
         """Orders that workers hold; with `order_id`, at least that one."""
         found: list[Found] = []
-        owners: dict[str, OrderId] | None = None
+        owners: dict[tuple[str, str], OrderId] | None = None
         for ball in survey_held(self.paths)[0]:
-            known_id = self._named_after(ball)
+            changed = str(_changed(self.paths.ball(ball)))
+            known_id = self._named_after(ball, changed)
             if known_id is None:
                 # All links are read where they must be: one stays for each order that waits anew.
                 owners = self._owners() if owners is None else owners
-                known_id = owners.get(ball.name)
+                known_id = owners.get((ball.name, changed)) or owners.get((ball.name, ""))
             if order_id is not None and known_id is not None and known_id != order_id:
                 continue
             item = self._held(ball, known_id)
@@ -120,15 +121,20 @@ class Looking:
         )
         return Found(file.stamp[0], view)
 
-    def _named_after(self, ball: Ball) -> OrderId | None:
+    def _named_after(self, ball: Ball, changed: str) -> OrderId | None:
         """The id that is the file's name, if it is the file's."""
         order_id = OrderId(stem_of(ball.name))
         owner = self.identity.owner(order_id)
-        return order_id if owner is not None and owner.name == ball.name else None
+        # A cut may leave the link of an earlier file of that name.
+        is_its = owner is not None and (owner.name, owner.modified_ns) == (ball.name, changed)
+        return order_id if is_its else None
 
-    def _owners(self) -> dict[str, OrderId]:
-        """Which id each file goes by, for those that were claimed at least once."""
-        owners: dict[str, OrderId] = {}
+    def _owners(self) -> dict[tuple[str, str], OrderId]:
+        """Which id each file goes by, for those that were claimed at least once.
+
+        By name and change time; and by name and "", for one that somebody has touched since.
+        """
+        owners: dict[tuple[str, str], OrderId] = {}
         try:
             ids = os.listdir(self.paths.ids)
         except FileNotFoundError:
@@ -136,7 +142,8 @@ class Looking:
         for order_id in ids:
             owner = self.identity.owner(order_id)
             if owner is not None:
-                owners[owner.name] = OrderId(order_id)
+                owners[owner.name, owner.modified_ns] = OrderId(order_id)
+                owners[owner.name, ""] = OrderId(order_id)
         return owners
 
     # ---- waiting

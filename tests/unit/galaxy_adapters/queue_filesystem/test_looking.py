@@ -19,7 +19,7 @@ from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.operations import OrderView
 from galaxy_core.domain.state import OrderState
 from galaxy_core.testing.clock import ManualClock
-from galaxy_core.testing.factories import make_order
+from galaxy_core.testing.factories import make_ending, make_order
 from galaxy_core.testing.memory import MemoryControl
 from galaxy_core.wire.layout import Layout
 from tests.contract.files_queue import FilesQueueHarness, files_queue
@@ -249,6 +249,23 @@ async def test_held_order_is_known_by_its_own_link(
     assert (await catalogue.get(held)) is not None
     assert len(await catalogue.list(states=frozenset({OrderState.CLAIMED}))) == 1
     assert set(links) == {held}
+
+
+async def test_link_that_a_crash_left_names_no_other_order(
+    harness: FilesQueueHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later file of the same name goes by the id that it got, not by the one that has ended."""
+    queue, catalogue = await harness.open(), await harness.catalogue()
+    await queue.enqueue(make_order(id="x"))
+    with monkeypatch.context() as crash:
+        crash.setattr(Identity, "release", lambda *_: None)
+        await queue.ack(await harness.claim(queue), make_ending())
+    _drop(harness.layout, "x", seconds=1)
+    running = (await harness.claim(queue)).order.id
+    assert running == "x-2"
+    view = await catalogue.get(running)
+    assert view is not None and view.state is OrderState.CLAIMED
+    assert _ids(await catalogue.list(states=frozenset({OrderState.CLAIMED}))) == ["x-2"]
 
 
 def _drop(layout: Layout, name: str, *, seconds: int, **fields: object) -> None:
