@@ -264,7 +264,8 @@ async def test_link_that_a_crash_left_names_no_other_order(
     running = (await harness.claim(queue)).order.id
     assert running == "x-2"
     view = await catalogue.get(running)
-    assert view is not None and view.state is OrderState.CLAIMED
+    assert view is not None
+    assert view.state is OrderState.CLAIMED
     assert _ids(await catalogue.list(states=frozenset({OrderState.CLAIMED}))) == ["x-2"]
 
 
