@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from attrs import define, frozen
@@ -68,11 +68,29 @@ class Folders:
 
     async def find(self, order_id: OrderId) -> tuple[MachinePorts, OrderView]:
         """An order and the machine it is for.  Raises `OrderNotFound`."""
-        for folder in self.all:
-            view = await folder.first.catalogue.get(order_id)
+        folders = self.all
+        found = await find_among([folder.first for folder in folders], order_id)
+        if found is None:
+            raise OrderNotFound(f"There is no order {order_id!r}.")
+        first, view = found
+        folder = next(folder for folder in folders if folder.first is first)
+        return folder.owner_of(view.order), view
+
+
+async def find_among(
+    machines: Iterable[MachinePorts], order_id: OrderId
+) -> tuple[MachinePorts, OrderView] | None:
+    """An order, and the first of the machines that lists it.
+
+    No folder is searched through for an order that another one knows by its id.
+    """
+    places = list(machines)
+    for only_enqueued in (True, False):
+        for place in places:
+            view = await place.catalogue.get(order_id, only_enqueued=only_enqueued)
             if view is not None:
-                return folder.owner_of(view.order), view
-        raise OrderNotFound(f"There is no order {order_id!r}.")
+                return place, view
+    return None
 
 
 def age_key(view: OrderView) -> datetime:

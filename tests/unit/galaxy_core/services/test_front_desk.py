@@ -105,6 +105,24 @@ async def test_order_is_found_wherever_it_is(scene: Scene) -> None:
             await call(OrderId("b"))
 
 
+class Long(MemoryOrderCatalogue):
+    """A folder in which so many orders wait that nobody may search through them."""
+
+    async def get(self, order_id: OrderId, *, only_enqueued: bool = False) -> OrderView | None:
+        """Only where the id says."""
+        assert only_enqueued, "this takes for ever"
+        return await super().get(order_id, only_enqueued=only_enqueued)
+
+
+async def test_order_is_not_searched_for_where_it_is_not(scene: Scene) -> None:
+    """A page that looks at one machine's order each second has no other machine's files read."""
+    machines = dict(scene.ports.machines)
+    machines["lab"] = evolve(machines["lab"], catalogue=Long(scene.lab.orders))
+    desk = LocalFrontDesk(machines=machines, index=scene.index, clock=scene.clock)
+    await desk.submit(make_order(id="a"), machine="pc")
+    assert (await desk.get(OrderId("a"))).machine == "pc"
+
+
 async def test_waiting_ends_with_the_order_or_with_patience(scene: Scene) -> None:
     """A long poll gives the end as soon as there is one, else the order as it stands."""
     await scene.desk.submit(make_order(id="a"), machine="pc")

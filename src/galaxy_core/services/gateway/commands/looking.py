@@ -13,6 +13,7 @@ from galaxy_core.domain.operations import Heartbeat, OrderView
 from galaxy_core.domain.people import Deed, may
 from galaxy_core.domain.state import OrderState
 from galaxy_core.services.backlog import live_orders
+from galaxy_core.services.folders import find_among
 from galaxy_core.services.gateway.commands.call import Call
 from galaxy_core.services.gateway.config import MachinePorts
 from galaxy_core.services.gateway.markup import code, plain
@@ -200,16 +201,14 @@ def _line(call: Call, view: OrderView) -> str:
 
 
 async def _one_order(call: Call, order_id: OrderId) -> str:
-    for machine in call.tools.ports.machines.values():
-        view = await machine.catalogue.get(order_id)
-        if view is None:
-            continue
+    found = await find_among(call.tools.ports.machines.values(), order_id)
+    if found is not None:
+        machine, view = found
         is_own = view.order.conversation(machine.name) == call.conversation
-        if not is_own and not may(call.role, Deed.STEER_ALL):
-            break
-        response = await machine.responses.get(order_id)
-        head = f"{_SIGNS[view.state]} `{order_id}` on **{machine.name}**: {view.state.value}"
-        return f"{head}\n\n{response.text}" if response else head
+        if is_own or may(call.role, Deed.STEER_ALL):
+            response = await machine.responses.get(order_id)
+            head = f"{_SIGNS[view.state]} `{order_id}` on **{machine.name}**: {view.state.value}"
+            return f"{head}\n\n{response.text}" if response else head
     return f"I know no order {code(order_id)} of this conversation. /history lists them."
 
 

@@ -22,6 +22,7 @@ from galaxy_core.domain.people import Deed, may
 from galaxy_core.domain.session import Session
 from galaxy_core.domain.state import FINAL, OrderState
 from galaxy_core.ports.note_store import Note
+from galaxy_core.services.folders import find_among
 from galaxy_core.services.gateway.asks import Handler
 from galaxy_core.services.gateway.choices import Choices
 from galaxy_core.services.gateway.commands.call import Call
@@ -242,11 +243,10 @@ async def _find(call: Call, states: frozenset[OrderState]) -> tuple[MachinePorts
     wanted = call.arguments.strip().strip("`")
     if not wanted:
         return await _meant(call, states)
-    for machine in call.tools.ports.machines.values():
-        view = await machine.catalogue.get(OrderId(wanted))
-        if view is not None:
-            return (machine, view) if _is_theirs(call, view.order) else _NOT_YOURS
-    return f"I know no order {code(wanted)}. /queue and /history list them."
+    found = await find_among(call.tools.ports.machines.values(), OrderId(wanted))
+    if found is None:
+        return f"I know no order {code(wanted)}. /queue and /history list them."
+    return found if _is_theirs(call, found[1].order) else _NOT_YOURS
 
 
 async def _meant(call: Call, states: frozenset[OrderState]) -> tuple[MachinePorts, OrderView] | str:
