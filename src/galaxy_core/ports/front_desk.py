@@ -66,7 +66,11 @@ class FrontDesk(Protocol):
         conversation: ConversationKey | None = None,
         limit: int = 50,
     ) -> Sequence[FoundOrder]:
-        """The newest orders, without their answers.  Raises `MachineNotFound`."""
+        """The newest orders, without their answers.  Raises `MachineNotFound`.
+
+        Those of a machine or a conversation are looked for among all that run, and among the newest
+        thousands that wait, or have ended.
+        """
 
     @abstractmethod
     async def wait(self, order_id: OrderId, patience: timedelta) -> FoundOrder:
