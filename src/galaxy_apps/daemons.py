@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from galaxy_apps.settings import Configuration
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+SWITCH_SECONDS = 0.0002
+"""How long a thread that computes may keep the event loop waiting, after each system call anew.
+
+With Python's own 5 ms, a claim (some 14 calls) took up to 50 ms while a thread looked at a folder
+of 100,000 orders; with this, 5.
+"""
 
 
 class AlreadyRunning(PermanentError):
@@ -38,12 +44,14 @@ def daemon_parser(program: str, description: str) -> argparse.ArgumentParser:
 
 
 def start_is_over() -> None:
-    """Have the garbage collector leave alone what the start has made: all of it stays.
+    """Have the event loop wait for as little as can be, from now on.
 
-    Looking through it takes 20 to 40 ms each time, in which nothing else is done.
+    What the start has made stays, so the garbage collector leaves it alone: looking through it
+    takes 20 to 40 ms each time.  And threads that compute hand on sooner.
     """
     gc.collect()
     gc.freeze()
+    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def add_strict(parser: argparse.ArgumentParser) -> None:

@@ -54,6 +54,18 @@ class Unsettled:
     reason: str
 
 
+@frozen
+class Scan:
+    """What a look at the whole folder brought; names only."""
+
+    unknown: list[str]
+    """Files that wait and were not known when it began."""
+    missing: list[str]
+    """Known ones that do not wait there."""
+    shown: list[str]
+    """Orders that are shown as held."""
+
+
 @define(eq=False)
 class Intake:
     """Reads waiting orders into the index.  For one event loop."""
@@ -82,17 +94,19 @@ class Intake:
 
     async def scan(self) -> list[str]:
         """Find all files, to be read oldest first; returns names that are shown as held."""
-        waiting, shown = await anyio.to_thread.run_sync(_scan, self.paths.orders)
-        present = set(waiting)
-        known = set(self.index.file_names())
-        for name in known - present:
+        known = list(self.index.file_names())
+        found = await anyio.to_thread.run_sync(_scan, self.paths.orders, known)
+        for name in found.missing:
             # Removed by hand, claimed by another worker, or come back since.
             self.look(name)
-        queued = known | set(self._backlog)
-        self.fresh = fresh = [name for name in waiting if name not in queued]
+        queued = set(self._backlog)
+        # Some may have been heard of while the folder was read.
+        self.fresh = fresh = [
+            name for name in found.unknown if self.index.get(name) is None and name not in queued
+        ]
         if fresh:
             self._backlog.extend(await anyio.to_thread.run_sync(self._by_age, fresh))
-        return shown
+        return found.shown
 
     def load(self, seconds: float = SLICE_SECONDS) -> None:
         """Read files of the backlog for at most so long."""
@@ -255,9 +269,13 @@ class Intake:
         return [name for _, name in ages]
 
 
-def _scan(folder: str) -> tuple[list[str], list[str]]:
-    """Names of files that wait, and of those that are shown as held."""
+def _scan(folder: str, known: list[str]) -> Scan:
+    """Read the folder, and compare it with the names that are known.  Blocks."""
     with storage_errors("read the folder", folder):
         names = os.listdir(Path(folder))
-    shown = [order for name in names if (order := shown_name(name)) is not None]
-    return [name for name in names if is_order_name(name)], shown
+    waiting = {name for name in names if is_order_name(name)}
+    return Scan(
+        unknown=sorted(waiting.difference(known)),
+        missing=[name for name in known if name not in waiting],
+        shown=[order for name in names if (order := shown_name(name)) is not None],
+    )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from galaxy_apps import agent, dashboard, gateway, hermes
-from galaxy_apps.daemons import start_is_over
+from galaxy_apps.daemons import SWITCH_SECONDS, start_is_over
 from galaxy_apps.exit_codes import ExitCode
 
 DAEMONS = [agent.main, dashboard.main, gateway.main, hermes.main]
@@ -49,10 +50,23 @@ def test_settings_that_cannot_be_used(
 
 def test_what_the_start_has_made_is_not_looked_through_again() -> None:
     """A full collection stops the loop for tens of milliseconds, and would find nothing."""
-    before = gc.get_freeze_count()
+    before, interval = gc.get_freeze_count(), sys.getswitchinterval()
     try:
         start_is_over()
         assert gc.get_freeze_count() > before + 1_000
         assert len(gc.get_objects()) < 1_000
     finally:
         gc.unfreeze()
+        sys.setswitchinterval(interval)
+
+
+def test_threads_that_compute_hand_on_soon() -> None:
+    """Each system call of a claim waits for them anew, so a few milliseconds add up."""
+    before = sys.getswitchinterval()
+    try:
+        start_is_over()
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
+        assert before / 10 > SWITCH_SECONDS
+    finally:
+        gc.unfreeze()
+        sys.setswitchinterval(before)
