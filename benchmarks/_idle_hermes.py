@@ -22,6 +22,7 @@ from attrs import define, field
 from benchmarks._project import open_project
 from galaxy_adapters.audit_jsonl import _log as audit_log
 from galaxy_adapters.queue_filesystem import FilesystemOrderQueue
+from galaxy_apps.daemons import start_is_over
 from galaxy_apps.logging import configure_logging
 from galaxy_apps.wiring import Place
 from galaxy_apps.wiring_hermes import build_hermes
@@ -148,6 +149,7 @@ async def serve(folder: Path) -> None:
             hermes.stop()
 
         tasks.start_soon(listen, name="listen")
+        start_is_over()
         await hermes.run()
         tasks.cancel_scope.cancel()
     say({"calls": place.agent.calls, "syncs": syncs})

@@ -7,126 +7,91 @@ measured by itself, and is no part of the work that is held to the limit.
 from __future__ import annotations
 
 import itertools
-import os
+import json
 import statistics
-import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from datetime import UTC, datetime, timedelta
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
-import anyio
-import anyio.to_thread
 from attrs import define, field
 
 from benchmarks._disk import memory_folder
 from benchmarks._figure import Figure, percentile
-from benchmarks._project import make_project, order_bytes
-from galaxy_adapters.queue_filesystem import FilesystemOrderQueue
-from galaxy_core.domain.response import Ending, Outcome
-from galaxy_core.wire.layout import Layout
 
 SIZES = (100, 1_000, 10_000, 100_000)
 BLOCKS, CYCLES = 12, 50
-CONVERSATIONS = 997
-"""Or as many as there are orders, if those are fewer."""
 LIMIT_MS = 0.2
 FLAT = 1.5
 
 
-def run() -> list[Figure]:
-    """Measure in memory, with syncs that do nothing."""
-    with memory_folder() as folder, without_syncs():
-        return anyio.run(_measure, folder)
-
-
-@contextmanager
-def without_syncs() -> Iterator[None]:
-    """Let every sync return at once."""
-    real = os.fsync, os.fdatasync
-    os.fsync = os.fdatasync = _no_sync  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        os.fsync, os.fdatasync = real
-
-
 @define
-class Backlog:
-    """A queue with so many orders in it, and how long its calls took."""
+class Worker:
+    """One in a process of its own, with so many orders in its queue."""
 
-    size: int
-    queue: FilesystemOrderQueue
-    orders: Path
+    process: subprocess.Popen[str]
     claims: list[float] = field(factory=list)
     acks: list[float] = field(factory=list)
     hops: list[float] = field(factory=list)
 
-    async def cycle(self) -> None:
-        """One order out, and another one in its place."""
-        begun = time.perf_counter()
-        delivery = await self.queue.claim()
-        self.claims.append(time.perf_counter() - begun)
-        assert delivery is not None
-        ending = Ending(
-            outcome=Outcome.SUCCEEDED,
-            finished_at=datetime.now(UTC),
-            acknowledged_by="Hermes (bench)",
-            attempts=delivery.attempt,
-        )
-        begun = time.perf_counter()
-        await self.queue.ack(delivery, ending)
-        self.acks.append(time.perf_counter() - begun)
-        begun = time.perf_counter()
-        await anyio.to_thread.run_sync(_nothing)
-        self.hops.append(time.perf_counter() - begun)
-        again = self.orders / f"again-{len(self.acks)}.json"
-        again.write_bytes(order_bytes(session=delivery.order.session))
-        # Finding the new file is nobody's claim.
-        assert await self.queue.wait(timedelta(0))
+    def measure(self, cycles: int) -> None:
+        """Have it claim and end so many orders."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{cycles}\n")
+        self.process.stdin.flush()
+        heard = self.hear()
+        self.claims += heard["claims"]
+        self.acks += heard["acks"]
+        self.hops += heard["hops"]
+
+    def hear(self) -> Any:  # noqa: ANN401 - JSON
+        """What it says next."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the worker ended with exit code {self.process.wait()}")
+        return json.loads(line)
 
 
-def _nothing() -> None:
-    """Go to a thread for this."""
+@contextmanager
+def running(folder: Path, size: int) -> Iterator[Worker]:
+    """Start one; its orders are known from the beginning."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks._claimer", str(folder / str(size)), str(size)],
+        cwd=Path(__file__).parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        worker = Worker(process)
+        assert worker.hear()["ready"] == size
+        yield worker
+    finally:
+        process.kill()
+        process.wait()
 
 
-def _no_sync(_file: object) -> None:
-    """Do as if it was on the disk."""
-
-
-async def _measure(folder: Path) -> list[Figure]:
-    async with AsyncExitStack() as stack:
-        backlogs = [
-            await stack.enter_async_context(_filled(folder / str(size), size)) for size in SIZES
-        ]
+def run() -> list[Figure]:
+    """Measure in memory, with syncs that do nothing."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(memory_folder())
+        workers = [stack.enter_context(running(folder, size)) for size in SIZES]
         for _ in range(BLOCKS):
             # In turn: whatever else the machine does meets all sizes alike.
-            for backlog in backlogs:
-                for _ in range(CYCLES):
-                    await backlog.cycle()
-    claims = [backlog.claims for backlog in backlogs]
-    hops = [backlog.hops for backlog in backlogs]
-    acks = [[ack - statistics.median(backlog.hops) for ack in backlog.acks] for backlog in backlogs]
-    hop = statistics.median(itertools.chain.from_iterable(hops)) * 1e3
+            for worker in workers:
+                worker.measure(CYCLES)
+    acks = [[ack - statistics.median(worker.hops) for ack in worker.acks] for worker in workers]
+    hops = itertools.chain.from_iterable(worker.hops for worker in workers)
     return [
-        *_rows("claim", claims),
+        *_rows("claim", [worker.claims for worker in workers]),
         *_rows("ack, its work", acks),
-        Figure(name="beside it: to a thread and back", value=hop, unit="ms"),
+        Figure(
+            name="beside it: to a thread and back", value=statistics.median(hops) * 1e3, unit="ms"
+        ),
     ]
-
-
-@asynccontextmanager
-async def _filled(folder: Path, size: int) -> AsyncIterator[Backlog]:
-    place = make_project(folder)
-    orders = Layout(folder).orders
-    lanes = min(size, CONVERSATIONS)
-    texts = [order_bytes(session=f"talk-{number}") for number in range(lanes)]
-    for number in range(size):
-        (orders / f"order-{number}.json").write_bytes(texts[number % lanes])
-    async with place.queue() as queue:
-        while queue._intake.is_loading:  # noqa: ASYNC110 - it rings no bell
-            await anyio.sleep(0.01)
-        yield Backlog(size, queue, orders)
 
 
 def _rows(verb: str, times: list[list[float]]) -> list[Figure]:
