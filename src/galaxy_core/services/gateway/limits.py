@@ -22,7 +22,7 @@ _Person = tuple[str | None, str | None]
 
 @define
 class _Counted:
-    """How many orders of each person waited on a machine, and were let through since."""
+    """How many orders of each person waited in a folder, and were let through since."""
 
     own: Counter[_Person]
     good_until: float
@@ -37,7 +37,7 @@ class PersonLimits:
     _recent: dict[str, deque[tuple[float, str]]] = field(factory=dict, init=False)
     """Monotonic seconds and keys of the messages of the last minute, by person."""
     _counted: dict[str, _Counted] = field(factory=dict, init=False)
-    """By machine; kept for a while where counting costs something."""
+    """By folder, whose orders its machines share; kept for a while where counting costs time."""
 
     async def why_not(self, message: InboundMessage, machine: MachinePorts) -> str | None:
         """Why no further order is taken now, in a sentence; None counts one more order."""
@@ -49,7 +49,7 @@ class PersonLimits:
         self, message: InboundMessage, machine: MachinePorts
     ) -> str | None:
         limit, person = self._config.waiting_orders, (message.channel, message.sender_id)
-        counted = self._counted.get(machine.name)
+        counted = self._counted.get(_folder(machine))
         is_old = counted is None or counted.good_until <= self._clock.monotonic()
         # Whoever would be refused may have cancelled some, or had some done, since.
         if counted is None or is_old or counted.own[person] >= limit:
@@ -68,7 +68,8 @@ class PersonLimits:
         waiting = await machine.catalogue.list(states=WAITING, limit=LOOKED_AT)
         own = Counter((view.order.channel, view.order.person_id) for view in waiting)
         now = self._clock.monotonic()
-        counted = self._counted[machine.name] = _Counted(own, now + keep_for(now - begun))
+        counted = _Counted(own, now + keep_for(now - begun))
+        self._counted[_folder(machine)] = counted
         return counted
 
     def _why_too_fast(self, message: InboundMessage) -> str | None:
@@ -86,3 +87,7 @@ class PersonLimits:
             f"That is more than {limit} orders in a minute. "
             f"Please send this again in {wait} seconds; I have not kept it."
         )
+
+
+def _folder(machine: MachinePorts) -> str:
+    return str(machine.layout.repo_path)

@@ -146,6 +146,22 @@ async def test_limit_of_a_person_costs_no_look_for_each_message(
     assert catalogue.looks == 4
 
 
+async def test_limit_of_a_person_holds_for_machines_that_share_a_folder(
+    world: GatewayWorld,
+) -> None:
+    """What was let through to the one counts for the other, whose orders are the same."""
+    world.lab.catalogue = Slow(world.lab.orders)
+    config = evolve(world.config, waiting_orders=3, orders_per_minute=100)
+    limits = PersonLimits(config, world.clock)
+    lab, message = world._machine("lab", world.lab), make_message(sender_id=OWNER)
+    taken = 0
+    for machine in (lab, evolve(lab, name="pc")) * 3:
+        if await limits.why_not(message, machine) is None:
+            await world.lab.submit(own(f"o{taken}"))
+            taken += 1
+    assert taken == 3
+
+
 def own(order_id: str) -> Order:
     """An order of the owner's."""
     return make_order(id=order_id, channel="memory", person_id=OWNER)
