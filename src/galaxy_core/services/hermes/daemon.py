@@ -329,8 +329,10 @@ class Hermes:
 
     async def _drop_if_over(self, command: ControlCommand) -> None:
         """A command that came too late, or for an order that nobody knows, is done with."""
-        view = await self._ports.catalogue.get(command.order_id)
+        is_old = self._ports.clock.now() - command.at > FORGET_COMMANDS_AFTER
+        # Asked for again and again: all that waits is searched through once, before it is dropped.
+        view = await self._ports.catalogue.get(command.order_id, only_enqueued=not is_old)
         is_over = view is not None and view.state.is_final
-        is_lost = view is None and self._ports.clock.now() - command.at > FORGET_COMMANDS_AFTER
+        is_lost = view is None and is_old
         if is_over or is_lost:
             await self._ports.control.done(command)

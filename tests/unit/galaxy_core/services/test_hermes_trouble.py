@@ -22,15 +22,16 @@ from galaxy_core.domain.errors import (
 )
 from galaxy_core.domain.ids import ConversationKey, OrderId, RequestId
 from galaxy_core.domain.incident import Incident
-from galaxy_core.domain.operations import AnswerGiven
+from galaxy_core.domain.operations import AnswerGiven, OrderView
 from galaxy_core.domain.policy import RecoveryPolicy, RetryPolicy
 from galaxy_core.domain.run import QuestionReply, RunEnded, TextAppended, Verdict
 from galaxy_core.domain.session import Session
 from galaxy_core.domain.state import OrderState
 from galaxy_core.services.hermes import Hermes, answers
+from galaxy_core.services.hermes.daemon import FORGET_COMMANDS_AFTER
 from galaxy_core.testing.clock import settle
 from galaxy_core.testing.factories import make_cancel, make_order
-from galaxy_core.testing.memory import BreakOff, Crash, Hang, Script
+from galaxy_core.testing.memory import BreakOff, Crash, Hang, MemoryOrderCatalogue, Script
 from tests.unit.galaxy_core.services.world import World
 
 pytestmark = pytest.mark.anyio
@@ -137,6 +138,27 @@ async def test_a_cancel_while_the_next_message_is_written_down(world: World) -> 
         assert not world.agent.running
     assert (await world.view("a")).state is OrderState.CANCELLED
     assert len(world.agent.prompts) == 1
+
+
+async def test_a_command_for_an_order_that_nobody_knows_is_forgotten(world: World) -> None:
+    """After a day; and only then is all that waits searched through for it."""
+    searches = list[OrderId]()
+
+    class Watched(MemoryOrderCatalogue):
+        async def get(self, order_id: OrderId, *, only_enqueued: bool = False) -> OrderView | None:
+            searches.extend([] if only_enqueued else [order_id])
+            return await super().get(order_id, only_enqueued=only_enqueued)
+
+    world.catalogue = Watched(world.orders)
+    asked_at = world.clock.now() - FORGET_COMMANDS_AFTER + timedelta(minutes=1)
+    world.box.put(make_cancel("nobody", at=asked_at))
+    async with world.running():
+        await world.elapse(59)
+        assert len(world.box.commands) == 1
+        assert not searches
+        await world.elapse(60)
+        assert not world.box.commands
+    assert searches == ["nobody"]
 
 
 async def test_a_cancel_that_overtakes_its_message_is_repeated(world: World) -> None:
