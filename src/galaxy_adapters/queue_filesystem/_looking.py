@@ -278,7 +278,11 @@ class Looking:
         """
 
         def is_taken(order_id: OrderId, name: str, modified_ns: int) -> bool:
-            return order_id in taken or self.identity.is_taken(order_id, name, modified_ns)
+            return (
+                order_id in taken
+                or self.identity.is_taken(order_id, name, modified_ns)
+                or self._is_named_so(order_id, name)
+            )
 
         index = Index(
             self.machine,
@@ -312,6 +316,16 @@ class Looking:
             entry = index.add(name, file.order, file.stamp, wanted_id=wanted, is_begun=is_begun)
             waiting.append(Waiting(file, entry, note))
         return waiting
+
+    def _is_named_so(self, order_id: OrderId, name: str) -> bool:
+        """Whether another waiting file, which need not be among those read, is named after the id.
+
+        That one has the better claim to it, unless this one was claimed under it before.
+        """
+        if name == order_id + ENDING or self.identity.owner(order_id) is not None:
+            return False
+        path = self.paths.order(order_id + ENDING)
+        return os.path.isfile(path) and not os.path.islink(path)
 
     def _place(self, found: Waiting) -> int | None:
         if self.clock.monotonic() < self._crowded_until:

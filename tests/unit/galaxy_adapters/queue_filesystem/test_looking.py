@@ -134,6 +134,25 @@ async def test_listed_order_needs_no_search(
     assert len(read) == 2
 
 
+async def test_copy_of_a_waiting_order_goes_by_a_number(
+    catalogue: FilesystemOrderCatalogue, tmp_path: Path, read: list[str]
+) -> None:
+    """As where all are read: who cancels what the list shows must not cancel the other one."""
+    layout = Layout(tmp_path)
+    _drop(layout, "copy", order_id="o3", payload="other", seconds=100)
+    (newest,) = await catalogue.list(states=WAITING, limit=1)
+    assert (newest.order.id, newest.order.payload) == ("o3-2", "other")
+    read.clear()
+    for _ in range(2):
+        view = await catalogue.get(OrderId("o3-2"))
+        assert view is not None
+        assert view.order.payload == "other"
+    assert len(read) == 4, "not searched for"
+    view = await catalogue.get(OrderId("o3"))
+    assert view is not None
+    assert view.order.payload == "hello"
+
+
 async def test_few_are_remembered(
     catalogue: FilesystemOrderCatalogue,
     tmp_path: Path,
@@ -249,6 +268,18 @@ async def test_held_order_is_known_by_its_own_link(
     assert (await catalogue.get(held)) is not None
     assert len(await catalogue.list(states=frozenset({OrderState.CLAIMED}))) == 1
     assert set(links) == {held}
+
+
+async def test_claimed_order_keeps_its_id(harness: FilesQueueHarness) -> None:
+    """Though it waits again beside a file that is named after the id."""
+    queue, catalogue = await harness.open(), await harness.catalogue()
+    _drop(harness.layout, "copy", order_id="x", payload="first", seconds=1)
+    delivery = await harness.claim(queue)
+    _drop(harness.layout, "x", payload="later", seconds=2)
+    await queue.nack(delivery)
+    for view in (await catalogue.get(OrderId("x")), *await catalogue.list(oldest_first=True)):
+        assert view is not None
+        assert (view.order.id == "x") == (view.order.payload == "first")
 
 
 async def test_link_that_a_crash_left_names_no_other_order(
