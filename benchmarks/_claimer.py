@@ -93,9 +93,9 @@ async def serve(folder: Path, size: int) -> None:
     orders = Layout(folder).orders
     write_backlog(orders, size)
     async with place.queue() as queue:
+        start_is_over()
         while queue._intake.is_loading:  # noqa: ASYNC110 - it rings no bell
             await anyio.sleep(0.01)
-        start_is_over()
         claimer = Claimer(queue, orders)
         _say({"ready": len(queue._index)})
         while cycles := await anyio.to_thread.run_sync(sys.stdin.readline):

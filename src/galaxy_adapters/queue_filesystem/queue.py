@@ -262,6 +262,8 @@ class FilesystemOrderQueue(OrderQueue):
             self._intake.load()
             await checkpoint()
         delivery = self._take_up(await self._claimer.only(order_id))
+        if delivery is None:
+            await checkpoint()  # as in `claim`
         if delivery is None or delivery.order.id == order_id:
             return delivery
         # Another order has taken the id since: this one goes by a number.
