@@ -99,7 +99,9 @@ def _up(project: Path) -> Iterator[Watched]:
             assert process.stdout is not None
             address = process.stdout.readline().split()[-1]
             port, _, path = address.partition("127.0.0.1:")[2].partition("/")
-            up = Watched(int(port), psutil.Process(process.pid))
+            # The process that was started watches the one that works.
+            (working,) = psutil.Process(process.pid).children()
+            up = Watched(int(port), working)
             code, _ = up.ask("GET", f"/{path}")
             assert code == 303, code
             yield up
