@@ -56,6 +56,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _ASCII_ENCODER = json.JSONEncoder(allow_nan=False)
 _quoted: Callable[[str], str] = json.encoder.encode_basestring
 _quoted_ascii: Callable[[str], str] = json.encoder.encode_basestring_ascii
+_BOOLS = ("false", "true")
 # One member a line in a single call of the C encoder, which knows no indentation.
 _FLAT_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",\n  ", ": "))
 
@@ -114,12 +115,18 @@ def write_line(value: JSONObject) -> bytes:
 def _members(
     value: dict[str, JSONValue], encoder: json.JSONEncoder, quoted: Callable[[str], str]
 ) -> str:
-    """One member a line; most are words, which need no encoder."""
-    encode = encoder.encode
-    return ",\n  ".join(
-        f"{quoted(key)}: {quoted(member) if type(member) is str else encode(member)}"
-        for key, member in value.items()
-    )
+    """One member a line; most are words or numbers, which need no encoder (3 to 6 µs each)."""
+    lines = []
+    for key, member in value.items():
+        kind = type(member)
+        if kind is str:
+            text = quoted(member)  # type: ignore[arg-type]  # a str
+        elif kind is int:
+            text = str(member)
+        else:
+            text = _BOOLS[member] if kind is bool else encoder.encode(member)  # type: ignore[index]
+        lines.append(f"{quoted(key)}: {text}")
+    return ",\n  ".join(lines)
 
 
 def _decode(data: bytes) -> str:
