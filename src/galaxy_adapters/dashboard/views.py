@@ -242,7 +242,7 @@ def tiles(
         ),
         Tile(
             name="Waiting",
-            value=str(waiting),
+            value=f"{waiting:,}",
             more=f"the oldest for {words.span(max(ages))}" if ages else "",
             url="/orders?state=pending",
         ),

@@ -163,7 +163,7 @@ async def test_first_page_counts_those_that_it_does_not_list() -> None:
     world.is_fresh = False
     html = await (await open_dashboard(world)).page("/")
     assert unlisted in html
-    assert str(number) in html
+    assert f">{number:,}<" in html
 
 
 async def test_order_page_tells_the_whole_way() -> None:
