@@ -63,6 +63,20 @@ class Accepted:
 
 
 @frozen
+class Incoming:
+    """An order to be stored, with all that can be made ready while others are written."""
+
+    order: Order
+    arrival_ns: int
+    data: bytes = field(init=False)
+    """Its file, under the id that it came with."""
+
+    @data.default
+    def _encoded(self) -> bytes:
+        return encode_order(self.order)
+
+
+@frozen
 class Rival:
     """Who has an id already: the order (None when it cannot be read) and its file."""
 
@@ -111,18 +125,18 @@ class Acceptance:
                 return self._store_once(order, key, arrival_ns)
             return self._store(order, arrival_ns)
 
-    def accept_all(self, orders: Sequence[tuple[Order, int]]) -> list[Accepted | GalaxyError]:
-        """Store many orders, with their arrivals, and share the syncs; what became of each.
+    def accept_all(self, orders: Sequence[Incoming]) -> list[Accepted | GalaxyError]:
+        """Store many orders and share the syncs; what became of each.
 
         They have no idempotency key, or one that is their id.
         """
         results: list[Accepted | GalaxyError] = []
         begun: dict[int, Publication] = {}
-        for order, arrival_ns in orders:
+        for incoming in orders:
             try:
-                _check_id(order)
+                _check_id(incoming.order)
                 with storage_errors("store an order in", self.paths.orders):
-                    accepted, publication = self._begin(order, arrival_ns)
+                    accepted, publication = self._begin(incoming)
                 if publication is not None:
                     begun[len(results)] = publication
                 results.append(accepted)
@@ -170,21 +184,22 @@ class Acceptance:
         )
 
     def _store(self, order: Order, arrival_ns: int) -> Accepted:
-        accepted, publication = self._begin(order, arrival_ns)
+        accepted, publication = self._begin(Incoming(order, arrival_ns))
         if publication is not None:
             publication.sync()
             self._sync.sync()
         return accepted
 
-    def _begin(self, order: Order, arrival_ns: int) -> tuple[Accepted, Publication | None]:
+    def _begin(self, incoming: Incoming) -> tuple[Accepted, Publication | None]:
         """Give the order's file its name; what is still to be synced, if it is new."""
+        order, arrival_ns = incoming.order, incoming.arrival_ns
         for candidate in _candidates(order):
             name = candidate.id + ENDING
             rival = self._rival(candidate.id) if self._is_used(candidate.id) else None
             while rival is None:
                 publication = Publication(
                     self.paths.order(name),
-                    encode_order(candidate),
+                    incoming.data if candidate is order else encode_order(candidate),
                     scratch=self.paths.scratch,
                     modified_ns=arrival_ns,
                 )

@@ -11,7 +11,7 @@ import anyio.to_thread
 from anyio.lowlevel import checkpoint
 from attrs import define, field
 
-from galaxy_adapters.queue_filesystem._accept import Acceptance, Accepted, NewFile
+from galaxy_adapters.queue_filesystem._accept import Acceptance, Accepted, Incoming, NewFile
 from galaxy_adapters.queue_filesystem._paths import ENDING
 from galaxy_adapters.queue_filesystem._signal import Signal
 from galaxy_core.domain.errors import GalaxyError
@@ -24,8 +24,7 @@ _LARGEST = 64
 class _Handed:
     """One order that was handed in."""
 
-    order: Order
-    arrival_ns: int
+    incoming: Incoming
     answer: Accepted | GalaxyError | None = None
 
 
@@ -50,7 +49,8 @@ class Batches:
             accepted = await anyio.to_thread.run_sync(self.acceptance.accept, order, arrival_ns)
             self._tell(accepted)
             return accepted
-        handed = _Handed(order, arrival_ns)
+        # Made ready here: mostly in the time in which others wait for the disk.
+        handed = _Handed(Incoming(order, arrival_ns))
         self._waiting.append(handed)
         try:
             while handed.answer is None:
@@ -75,8 +75,8 @@ class Batches:
                 await checkpoint()
             batch, self._waiting = self._waiting[:_LARGEST], self._waiting[_LARGEST:]
             self._was_shared = len(batch) > 1
-            orders = [(handed.order, handed.arrival_ns) for handed in batch]
-            self.expected.update(handed.order.id + ENDING for handed in batch)
+            orders = [handed.incoming for handed in batch]
+            self.expected.update(each.order.id + ENDING for each in orders)
             answers = await anyio.to_thread.run_sync(self.acceptance.accept_all, orders)
             for handed, answer in zip(batch, answers, strict=True):
                 handed.answer = answer
