@@ -22,10 +22,9 @@ import itertools
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 
 from galaxy_adapters._files.commit_order import commits_in_order
 from galaxy_adapters._files.errors import storage_errors
@@ -293,21 +292,12 @@ def _open_scratch(folder: str | Path, mode: int) -> tuple[str, int]:
     return name, os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
 
 
-class _dropped_on_error:  # noqa: N801 - used like contextlib.suppress
+@contextlib.contextmanager
+def _dropped_on_error(name: str) -> Iterator[str]:
     """Remove the scratch file when the block fails; the failure goes on."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if isinstance(error, OSError):
-            with contextlib.suppress(OSError):
-                os.unlink(self._name)
+    try:
+        yield name
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise

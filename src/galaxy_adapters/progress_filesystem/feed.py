@@ -30,8 +30,6 @@ _SUMS_KEPT = 64
 _WRITERS_KEPT = 128
 """Open feeds of our own: twice the workers that there can be.  A run that was given up, or that
 went on elsewhere, never says that it ended."""
-
-
 _TURN = 16
 """So many events are taken in one go before others have their turn: each takes some 50 µs."""
 

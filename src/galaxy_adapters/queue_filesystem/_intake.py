@@ -275,7 +275,7 @@ def _scan(folder: str, known: list[str]) -> Scan:
         names = os.listdir(Path(folder))
     waiting = {name for name in names if is_order_name(name)}
     return Scan(
-        unknown=sorted(waiting.difference(known)),
+        unknown=list(waiting.difference(known)),
         missing=[name for name in known if name not in waiting],
         shown=[order for name in names if (order := shown_name(name)) is not None],
     )

@@ -30,7 +30,7 @@ from galaxy_core.domain.ids import OrderId, why_not_an_order_id
 from galaxy_core.domain.operations import CancelRequested, OrderView
 from galaxy_core.domain.order import Order
 from galaxy_core.domain.response import Outcome
-from galaxy_core.domain.state import FINAL, OrderState
+from galaxy_core.domain.state import FINAL, HELD, OrderState
 from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.control import Control
 from galaxy_core.ports.order_catalogue import CancelResult, OrderCatalogue
@@ -45,7 +45,6 @@ _NOT_INHERITED = frozenset(
         SOURCE_KEY,
     }
 )
-_HELD = frozenset({OrderState.CLAIMED, OrderState.RUNNING})
 PIECE = 500
 """Waiting orders that are read at once where all are."""
 _LOOKS = 3
@@ -103,7 +102,7 @@ class FilesystemOrderCatalogue(OrderCatalogue):
                 found = await anyio.to_thread.run_sync(self._read_waiting, piece, taken)
                 seen.update(found)
                 yield list(found.values())
-            views = await anyio.to_thread.run_sync(self._list, _HELD, None)
+            views = await anyio.to_thread.run_sync(self._list, HELD, None)
             yield [view for view in views if view.order.id not in held]
             held.update(view.order.id for view in views)
 
@@ -181,7 +180,7 @@ class FilesystemOrderCatalogue(OrderCatalogue):
             # In the order in which they move, so that none is missed; one seen twice has ended.
             if OrderState.PENDING in wanted:
                 found += self._looking.all_waiting(limit, oldest_first=oldest_first)
-            if not wanted.isdisjoint(_HELD):
+            if not wanted.isdisjoint(HELD):
                 found += [f for f in self._looking.all_held() if f.view.state in wanted]
             if not wanted.isdisjoint(FINAL):
                 found += self._all_ended(wanted, limit, oldest_first=oldest_first)
@@ -193,7 +192,7 @@ class FilesystemOrderCatalogue(OrderCatalogue):
         counts: Counter[OrderState] = Counter()
         with storage_errors("read orders in", self._paths.orders):
             counts[OrderState.PENDING] = self._looking.count_waiting()
-            if not wanted.isdisjoint(_HELD):
+            if not wanted.isdisjoint(HELD):
                 counts.update(item.view.state for item in self._looking.all_held())
             if not wanted.isdisjoint(FINAL):
                 for outcome, number in self._archive.tally().items():

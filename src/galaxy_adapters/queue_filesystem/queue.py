@@ -241,20 +241,23 @@ class FilesystemOrderQueue(OrderQueue):
         with storage_errors("claim an order in", self._paths.orders):
             await self._keeper.catch_up()
             await self._keeper.heal_if_due()
-            if only is not None:
-                return await self._claim_only(only)
+            claimed = await (self._claim_next() if only is None else self._claim_only(only))
+        if claimed is None:
+            await checkpoint()  # who asks again and again must let others work
+        return claimed
+
+    async def _claim_next(self) -> Delivery | None:
+        """Take what comes next."""
+        held = await self._claimer.next()
+        if held is None:
+            # Whatever could still be found is looked for before saying that there is none.
+            await self._keeper.do_what_is_due()
             held = await self._claimer.next()
-            if held is None:
-                # Whatever could still be found is looked for before saying that there is none.
-                await self._keeper.do_what_is_due()
-                held = await self._claimer.next()
-            while held is None and self._intake.is_loading:
-                self._intake.load()
-                await checkpoint()
-                held = await self._claimer.next()
-            if held is None:
-                await checkpoint()  # who asks again and again must let others work
-            return self._take_up(held)
+        while held is None and self._intake.is_loading:
+            self._intake.load()
+            await checkpoint()
+            held = await self._claimer.next()
+        return self._take_up(held)
 
     async def _claim_only(self, order_id: OrderId) -> Delivery | None:
         """Take a certain order; it may have to be found first."""
@@ -262,8 +265,6 @@ class FilesystemOrderQueue(OrderQueue):
             self._intake.load()
             await checkpoint()
         delivery = self._take_up(await self._claimer.only(order_id))
-        if delivery is None:
-            await checkpoint()  # as in `claim`
         if delivery is None or delivery.order.id == order_id:
             return delivery
         # Another order has taken the id since: this one goes by a number.

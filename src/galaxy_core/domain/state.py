@@ -57,8 +57,13 @@ FINAL = frozenset(
     }
 )
 
+WAITING = frozenset({OrderState.PENDING})
+HELD = frozenset({OrderState.CLAIMED, OrderState.RUNNING})
+"""What a worker has in its hands."""
+LIVE = WAITING | HELD
+
 _S, _E = OrderState, OrderEvent
-_HELD: Mapping[OrderEvent, OrderState] = {
+_FROM_HELD: Mapping[OrderEvent, OrderState] = {
     _E.GIVEN_BACK: _S.PENDING,
     _E.LEASE_EXPIRED: _S.PENDING,
     _E.FAILED: _S.FAILED,
@@ -72,8 +77,8 @@ TRANSITIONS: Mapping[OrderState, Mapping[OrderEvent, OrderState]] = MappingProxy
         _S.PENDING: {_E.CLAIMED: _S.CLAIMED},
         # A claimed order may succeed without running: a crash left its answer with the agent,
         # or its response on disk.
-        _S.CLAIMED: {**_HELD, _E.STARTED: _S.RUNNING, _E.SUCCEEDED: _S.SUCCEEDED},
-        _S.RUNNING: {**_HELD, _E.SUCCEEDED: _S.SUCCEEDED},
+        _S.CLAIMED: {**_FROM_HELD, _E.STARTED: _S.RUNNING, _E.SUCCEEDED: _S.SUCCEEDED},
+        _S.RUNNING: {**_FROM_HELD, _E.SUCCEEDED: _S.SUCCEEDED},
         **{final: {} for final in FINAL},
     }
 )

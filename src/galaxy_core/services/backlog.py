@@ -11,14 +11,11 @@ from collections.abc import Iterable, Sequence
 from attrs import frozen
 
 from galaxy_core.domain.operations import OrderView
-from galaxy_core.domain.state import OrderState
+from galaxy_core.domain.state import HELD, LIVE, WAITING, OrderState
 from galaxy_core.ports.order_catalogue import OrderCatalogue
 
 ALL_UP_TO = 2_000
 SOME = 500
-WAITING = frozenset({OrderState.PENDING})
-HELD = frozenset({OrderState.CLAIMED, OrderState.RUNNING})
-LIVE = WAITING | HELD
 
 
 @frozen

@@ -20,11 +20,10 @@ from galaxy_core.domain.ids import ConversationKey, OrderId
 from galaxy_core.domain.operations import Cancellation, OrderView
 from galaxy_core.domain.order import Order
 from galaxy_core.domain.policy import OrderLimits, why_refused
-from galaxy_core.domain.state import FINAL, OrderState
+from galaxy_core.domain.state import FINAL, HELD, OrderState
 from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.front_desk import FoundOrder, FrontDesk
 from galaxy_core.ports.trail_index import TrailIndex
-from galaxy_core.services.backlog import HELD
 from galaxy_core.services.folders import Folder, Folders, age_key
 from galaxy_core.services.gateway.config import MachinePorts
 from galaxy_core.services.gateway.submitting import submit_on_record

@@ -34,7 +34,7 @@ from galaxy_core.domain.errors import LeaseLost, OrderNotRetryable
 from galaxy_core.domain.ids import OrderId, numbered
 from galaxy_core.domain.order import Order, Priority
 from galaxy_core.domain.response import Outcome
-from galaxy_core.domain.state import OrderState
+from galaxy_core.domain.state import HELD, OrderState
 from galaxy_core.ports.order_catalogue import CancelResult, OrderCatalogue
 from galaxy_core.ports.order_queue import OrderQueue
 from galaxy_core.testing.contracts.order_queue.harness import QueueHarness
@@ -389,11 +389,10 @@ class OrderQueueStateMachine(RuleBasedStateMachine):
     def _check(self, expected: ModelOrder) -> None:
         view = self._run(self.catalogue.get, expected.order.id)
         assert view is not None
-        held = {OrderState.CLAIMED, OrderState.RUNNING}
         if expected.end is not None:
             assert view.state is expected.end
         elif expected.holder is not None:
-            assert view.state in held
+            assert view.state in HELD
         else:
             assert view.state is OrderState.PENDING
         assert view.attempts == expected.attempts

@@ -5,27 +5,20 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from datetime import timedelta
+from functools import partial
 
 from attrs import define, field
 
 from galaxy_core.domain.message import InboundMessage
+from galaxy_core.domain.state import WAITING
 from galaxy_core.ports.clock import Clock
-from galaxy_core.services.backlog import WAITING
 from galaxy_core.services.gateway.config import GatewayConfig, MachinePorts
-from galaxy_core.services.kept import keep_for
+from galaxy_core.services.kept import Kept
 
 MINUTE = timedelta(minutes=1)
 LOOKED_AT = 1_000
 """Newest waiting orders that are looked at: a backlog of other making must not slow people down."""
 _Person = tuple[str | None, str | None]
-
-
-@define
-class _Counted:
-    """How many orders of each person waited in a folder, and were let through since."""
-
-    own: Counter[_Person]
-    good_until: float
 
 
 @define
@@ -36,8 +29,9 @@ class PersonLimits:
     _clock: Clock
     _recent: dict[str, deque[tuple[float, str]]] = field(factory=dict, init=False)
     """Monotonic seconds and keys of the messages of the last minute, by person."""
-    _counted: dict[str, _Counted] = field(factory=dict, init=False)
-    """By folder, whose orders its machines share; kept for a while where counting costs time."""
+    _counted: dict[str, Kept[Counter[_Person]]] = field(factory=dict, init=False)
+    """How many orders of each person waited in a folder, and were let through since.  Its machines
+    share them."""
 
     async def why_not(self, message: InboundMessage, machine: MachinePorts) -> str | None:
         """Why no further order is taken now, in a sentence; None counts one more order."""
@@ -49,28 +43,18 @@ class PersonLimits:
         self, message: InboundMessage, machine: MachinePorts
     ) -> str | None:
         limit, person = self._config.waiting_orders, (message.channel, message.sender_id)
-        counted = self._counted.get(_folder(machine))
-        is_old = counted is None or counted.good_until <= self._clock.monotonic()
+        look = Kept(self._clock, partial(_count, machine))
+        kept = self._counted.setdefault(str(machine.layout.repo_path), look)
         # Whoever would be refused may have cancelled some, or had some done, since.
-        if counted is None or is_old or counted.own[person] >= limit:
-            counted = await self._count(machine)
-        own = counted.own[person]
+        counted = await kept.get(unless=lambda seen: seen[person] >= limit)
+        own = counted[person]
         if own < limit:
-            counted.own[person] += 1
+            counted[person] += 1
             return None
         return (
             f"You have {own} orders waiting on **{machine.name}**; that is as many as I keep for "
             "one person. Send this again when some are done, or /cancel some: /queue lists them."
         )
-
-    async def _count(self, machine: MachinePorts) -> _Counted:
-        begun = self._clock.monotonic()
-        waiting = await machine.catalogue.list(states=WAITING, limit=LOOKED_AT)
-        own = Counter((view.order.channel, view.order.person_id) for view in waiting)
-        now = self._clock.monotonic()
-        counted = _Counted(own, now + keep_for(now - begun))
-        self._counted[_folder(machine)] = counted
-        return counted
 
     def _why_too_fast(self, message: InboundMessage) -> str | None:
         now, limit = self._clock.monotonic(), self._config.orders_per_minute
@@ -89,5 +73,6 @@ class PersonLimits:
         )
 
 
-def _folder(machine: MachinePorts) -> str:
-    return str(machine.layout.repo_path)
+async def _count(machine: MachinePorts) -> Counter[_Person]:
+    waiting = await machine.catalogue.list(states=WAITING, limit=LOOKED_AT)
+    return Counter((view.order.channel, view.order.person_id) for view in waiting)

@@ -19,7 +19,7 @@ from galaxy_core.domain.insight import Level
 from galaxy_core.domain.letter import Severity
 from galaxy_core.domain.operations import ChannelSign
 from galaxy_core.domain.run import DispatcherHealth
-from galaxy_core.domain.state import OrderState
+from galaxy_core.domain.state import WAITING
 from galaxy_core.ports.agent_care import AgentCare
 from galaxy_core.ports.clock import Clock
 from galaxy_core.ports.machine_folder import MachineFolder
@@ -74,7 +74,7 @@ class HermesLook:
 
     async def _count(self) -> int:
         """Orders that could begin, as far as the newest twenty tell."""
-        views = await self._catalogue.list(states=frozenset({OrderState.PENDING}), limit=20)
+        views = await self._catalogue.list(states=WAITING, limit=20)
         return sum(view.waits_until is None for view in views)
 
 

@@ -14,7 +14,7 @@ from galaxy_core.domain.ids import OrderId
 from galaxy_core.domain.operations import CancelRequested
 from galaxy_core.domain.order import Order
 from galaxy_core.domain.response import Ending, Outcome, Usage
-from galaxy_core.domain.state import OrderState
+from galaxy_core.domain.state import HELD, OrderState
 from galaxy_core.ports.order_catalogue import CancelResult, OrderCatalogue
 from galaxy_core.ports.order_queue import OrderQueue
 from galaxy_core.testing.contracts.contract import requires
@@ -23,7 +23,6 @@ from galaxy_core.testing.contracts.order_lists import OrderLists
 from galaxy_core.testing.contracts.order_queue import QueueFeatures, QueueHarness
 from galaxy_core.testing.factories import make_ending, make_order
 
-HELD = {OrderState.CLAIMED, OrderState.RUNNING}
 UNKNOWN = OrderId("never-heard-of")
 FAILURES = [Outcome.FAILED, Outcome.CANCELLED, Outcome.EXPIRED, Outcome.DEAD]
 

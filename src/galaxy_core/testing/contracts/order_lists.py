@@ -5,12 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from galaxy_core.domain.ids import OrderId
-from galaxy_core.domain.state import OrderState
+from galaxy_core.domain.state import HELD, OrderState
 from galaxy_core.testing.contracts.contract import Contract
 from galaxy_core.testing.contracts.order_queue import QueueHarness
 from galaxy_core.testing.factories import make_ending, make_order
-
-HELD = {OrderState.CLAIMED, OrderState.RUNNING}
 
 
 class OrderLists(Contract):
@@ -18,14 +16,8 @@ class OrderLists(Contract):
 
     async def test_list_is_newest_first(self, harness: QueueHarness) -> None:
         """Orders that wait stand by arrival, those that have ended by their end."""
-        queue, catalogue = await harness.open(), await harness.catalogue()
-        for order_id in "abcd":
-            await queue.enqueue(make_order(id=order_id))
-            await harness.elapse(harness.tick)
-        a, b = await harness.claim(queue), await harness.claim(queue)
-        for delivery in (b, a):
-            await queue.ack(delivery, make_ending(finished_at=harness.now()))
-            await harness.elapse(harness.tick)
+        catalogue = await harness.catalogue()
+        await _first_two_end(harness, "abcd")
         waiting = await catalogue.list(states=frozenset({OrderState.PENDING}))
         assert [view.order.id for view in waiting] == ["d", "c"]
         ended = await catalogue.list(states=frozenset({OrderState.SUCCEEDED}))
@@ -43,14 +35,8 @@ class OrderLists(Contract):
 
     async def test_list_can_begin_with_the_oldest(self, harness: QueueHarness) -> None:
         """Who asks for the oldest gets them in the order in which they came, or ended."""
-        queue, catalogue = await harness.open(), await harness.catalogue()
-        for order_id in "abcde":
-            await queue.enqueue(make_order(id=order_id))
-            await harness.elapse(harness.tick)
-        a, b = await harness.claim(queue), await harness.claim(queue)
-        for delivery in (b, a):
-            await queue.ack(delivery, make_ending(finished_at=harness.now()))
-            await harness.elapse(harness.tick)
+        catalogue = await harness.catalogue()
+        await _first_two_end(harness, "abcde")
         waiting = frozenset({OrderState.PENDING})
         listed = await catalogue.list(states=waiting, oldest_first=True)
         assert [view.order.id for view in listed] == ["c", "d", "e"]
@@ -95,3 +81,15 @@ class OrderLists(Contract):
         await queue.ack(await harness.claim(queue), make_ending())
         assert await state() is OrderState.SUCCEEDED
         assert await state("unknown") is None
+
+
+async def _first_two_end(harness: QueueHarness, ids: str) -> None:
+    """Orders come in one after the other; the second ends, then the first."""
+    queue = await harness.open()
+    for order_id in ids:
+        await queue.enqueue(make_order(id=order_id))
+        await harness.elapse(harness.tick)
+    a, b = await harness.claim(queue), await harness.claim(queue)
+    for delivery in (b, a):
+        await queue.ack(delivery, make_ending(finished_at=harness.now()))
+        await harness.elapse(harness.tick)

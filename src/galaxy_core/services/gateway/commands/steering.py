@@ -20,7 +20,7 @@ from galaxy_core.domain.operations import Cancellation, OrderView
 from galaxy_core.domain.order import Order
 from galaxy_core.domain.people import Deed, may
 from galaxy_core.domain.session import Session
-from galaxy_core.domain.state import FINAL, OrderState
+from galaxy_core.domain.state import FINAL, LIVE, OrderState
 from galaxy_core.ports.note_store import Note
 from galaxy_core.services.folders import find_among
 from galaxy_core.services.gateway.asks import Handler
@@ -32,7 +32,6 @@ from galaxy_core.services.gateway.markup import code, plain
 MACHINE, PROJECT = "machine", "project"
 NONE = "-"
 """What takes a choice back."""
-LIVE = frozenset({OrderState.PENDING, OrderState.CLAIMED, OrderState.RUNNING})
 ENDED_BADLY = FINAL - {OrderState.SUCCEEDED}
 GIVEN_UP = frozenset({OrderState.DEAD})
 LOOKED_AT = 500

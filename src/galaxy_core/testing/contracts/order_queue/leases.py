@@ -11,13 +11,11 @@ import pytest
 from galaxy_core.domain.delivery import Delivery
 from galaxy_core.domain.errors import LeaseLost
 from galaxy_core.domain.response import Outcome
-from galaxy_core.domain.state import OrderState
+from galaxy_core.domain.state import HELD, OrderState
 from galaxy_core.ports.order_queue import OrderQueue
 from galaxy_core.testing.contracts.contract import Contract, requires
 from galaxy_core.testing.contracts.order_queue.harness import QueueHarness
 from galaxy_core.testing.factories import make_ending, make_order
-
-HELD = {OrderState.CLAIMED, OrderState.RUNNING}
 
 
 class LeaseContract(Contract):
