@@ -8,7 +8,6 @@ do nothing.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -19,6 +18,7 @@ import anyio
 import anyio.to_thread
 from attrs import define, field
 
+from benchmarks._child import say
 from benchmarks._project import make_project, order_bytes
 from galaxy_adapters.queue_filesystem import FilesystemOrderQueue
 from galaxy_apps.daemons import start_is_over
@@ -97,16 +97,11 @@ async def serve(folder: Path, size: int) -> None:
         while queue._intake.is_loading:  # noqa: ASYNC110 - it rings no bell
             await anyio.sleep(0.01)
         claimer = Claimer(queue, orders)
-        _say({"ready": len(queue._index)})
+        say({"ready": len(queue._index)})
         while cycles := await anyio.to_thread.run_sync(sys.stdin.readline):
             for _ in range(int(cycles)):
                 await claimer.cycle()
-            _say(claimer.told())
-
-
-def _say(document: object) -> None:
-    sys.stdout.write(json.dumps(document) + "\n")
-    sys.stdout.flush()
+            say(claimer.told())
 
 
 if __name__ == "__main__":

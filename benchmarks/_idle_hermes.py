@@ -8,7 +8,6 @@ clock.  A payload of `HOLD` keeps the agent busy until the end.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 import anyio
 from attrs import define, field
 
+from benchmarks._child import say
 from benchmarks._project import open_project
 from galaxy_adapters.audit_jsonl import _log as audit_log
 from galaxy_adapters.queue_filesystem import FilesystemOrderQueue
@@ -120,12 +120,6 @@ def note_syncs() -> list[tuple[int, str]]:
     os.fsync = noting(os.fsync)  # type: ignore[assignment]  # descriptors are all we have
     audit_log._sync_data = noting(audit_log._sync_data)
     return syncs
-
-
-def say(document: dict[str, object]) -> None:
-    """One line to whoever started us."""
-    sys.stdout.write(json.dumps(document) + "\n")
-    sys.stdout.flush()
 
 
 async def serve(folder: Path) -> None:

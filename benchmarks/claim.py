@@ -7,17 +7,14 @@ measured by itself, and is no part of the work that is held to the limit.
 from __future__ import annotations
 
 import itertools
-import json
 import statistics
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 from attrs import define, field
 
+from benchmarks._child import Child, running
 from benchmarks._disk import memory_folder
 from benchmarks._figure import Figure, percentile
 
@@ -29,56 +26,34 @@ FLAT = 1.5
 
 @define
 class Worker:
-    """One in a process of its own, with so many orders in its queue."""
+    """One in a process of its own, and how long its calls took."""
 
-    process: subprocess.Popen[str]
+    child: Child
     claims: list[float] = field(factory=list)
     acks: list[float] = field(factory=list)
     hops: list[float] = field(factory=list)
 
     def measure(self, cycles: int) -> None:
         """Have it claim and end so many orders."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{cycles}\n")
-        self.process.stdin.flush()
-        heard = self.hear()
+        heard = self.child.ask(cycles)
         self.claims += heard["claims"]
         self.acks += heard["acks"]
         self.hops += heard["hops"]
 
-    def hear(self) -> Any:  # noqa: ANN401 - JSON
-        """What it says next."""
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the worker ended with exit code {self.process.wait()}")
-        return json.loads(line)
-
 
 @contextmanager
-def running(folder: Path, size: int) -> Iterator[Worker]:
-    """Start one; its orders are known from the beginning."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks._claimer", str(folder / str(size)), str(size)],
-        cwd=Path(__file__).parents[1],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        worker = Worker(process)
-        assert worker.hear()["ready"] == size
-        yield worker
-    finally:
-        process.kill()
-        process.wait()
+def with_orders(folder: Path, size: int) -> Iterator[Worker]:
+    """Start one with so many orders in its queue, all of them known."""
+    with running("_claimer", folder / str(size), size) as child:
+        assert child.hear()["ready"] == size
+        yield Worker(child)
 
 
 def run() -> list[Figure]:
     """Measure in memory, with syncs that do nothing."""
     with ExitStack() as stack:
         folder = stack.enter_context(memory_folder())
-        workers = [stack.enter_context(running(folder, size)) for size in SIZES]
+        workers = [stack.enter_context(with_orders(folder, size)) for size in SIZES]
         for _ in range(BLOCKS):
             # In turn: whatever else the machine does meets all sizes alike.
             for worker in workers:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from attrs import define, field
 
 from benchmarks import _machine
+from benchmarks._child import Child, running
 from benchmarks._figure import Figure, percentile
 from benchmarks._idle_hermes import HOLD
 from benchmarks._project import drop, make_project, order_bytes
@@ -35,31 +32,8 @@ class Hermes:
     """A Hermes in a process of its own, and the orders that were dropped for it."""
 
     folder: Path
-    process: subprocess.Popen[str]
+    child: Child
     closed: dict[str, int] = field(factory=dict)
-
-    @classmethod
-    def start(cls, folder: Path) -> Hermes:
-        """Start it; it has seen the whole folder when this returns."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks._idle_hermes", str(folder)],
-            cwd=Path(__file__).parents[1],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        return cls(folder, process)
-
-    def ask(self, word: str) -> Any:  # noqa: ANN401 - JSON
-        """Its answer."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(word + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"Hermes ended with exit code {self.process.wait()}")
-        return json.loads(line)
 
     def drop_some(self, count: int) -> None:
         """Drop orders, at moments that it cannot foresee."""
@@ -90,9 +64,9 @@ def run() -> list[Figure]:
         make_project(loaded, workers=4 + HELD)
         write_backlog(Layout(loaded).orders)
         os.sync()  # else the kernel writes the backlog out while we measure
-        machines = [Hermes.start(idle), Hermes.start(loaded)]
-        try:
-            known = [hermes.ask("ready?")["ready"] for hermes in machines]
+        with running("_idle_hermes", idle) as one, running("_idle_hermes", loaded) as other:
+            machines = [Hermes(idle, one), Hermes(loaded, other)]
+            known = [hermes.child.ask("ready?")["ready"] for hermes in machines]
             time.sleep(1.0)
             bare: list[float] = []
             for _ in range(BLOCKS):
@@ -101,10 +75,6 @@ def run() -> list[Figure]:
                 bare += bare_syncs(Path(home, "bare"), ORDERS // 2)
             time.sleep(1.0)
             results = [result_of(hermes) for hermes in machines]
-        finally:
-            for hermes in machines:
-                hermes.process.kill()
-                hermes.process.wait()
     return figures(results[0], results[1], waiting=known[1], bare=bare)
 
 
@@ -136,7 +106,7 @@ def bare_syncs(path: Path, count: int) -> list[float]:
 
 def result_of(hermes: Hermes) -> Result:
     """Stop it and put together what it noted with when its orders were dropped."""
-    noted = hermes.ask("stop")
+    noted = hermes.child.ask("stop")
     result = Result()
     syncs = [(moment, Path(name)) for moment, name in noted["syncs"]]
     for order_id, closed in hermes.closed.items():
